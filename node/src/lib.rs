@@ -1,0 +1,1 @@
+//! One hospital's node: how bytes, clocks and files move.

@@ -1,0 +1,3 @@
+//! The `organtwin` command.
+
+fn main() {}

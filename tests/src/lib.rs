@@ -1,0 +1,1 @@
+//! The virtual consortium, its adversaries, and end-to-end tests.
