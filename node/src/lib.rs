@@ -1,1 +1,6 @@
 //! One hospital's node: how bytes, clocks and files move.
+//!
+//! Data flows from the command line and the HTTP API through [`hospital::NodeHandle`] into one loop,
+//! and back out of it as effects on the network, the store and the machine's cores.
+
+pub mod hospital;
