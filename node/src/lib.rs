@@ -3,4 +3,5 @@
 //! Data flows from the command line and the HTTP API through [`hospital::NodeHandle`] into one loop,
 //! and back out of it as effects on the network, the store and the machine's cores.
 
+pub mod fhir;
 pub mod hospital;
