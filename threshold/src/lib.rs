@@ -9,3 +9,13 @@
     clippy::cast_sign_loss,
     clippy::print_stdout
 )]
+
+pub mod digest;
+pub mod party;
+pub mod prf;
+pub mod secret;
+
+pub use digest::Digest;
+pub use party::{PartyId, PartySet};
+pub use prf::{Label, PrfStream, Seed};
+pub use secret::Secret;
