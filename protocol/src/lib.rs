@@ -9,3 +9,15 @@
     clippy::cast_sign_loss,
     clippy::print_stdout
 )]
+
+pub mod certificate;
+pub mod codec;
+pub mod digest;
+pub mod evidence;
+pub mod feed;
+pub mod fold;
+pub mod identity;
+pub mod manifest;
+pub mod roster;
+pub mod statement;
+pub mod twin;

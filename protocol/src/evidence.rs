@@ -1,0 +1,76 @@
+//! Evidence: facts about a deviating party that anyone with the roster can check.
+
+use organtwin_threshold::PartyId;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::roster::Roster;
+use crate::statement::SignedStatement;
+
+/// What shows that a party deviated.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Evidence {
+    /// The party signed two statements under one number.
+    Equivocation {
+        /// The hashes of both statements, ascending; whoever holds them can show them.
+        statements: [Digest; 2],
+        /// The party.
+        party: PartyId,
+        /// The number.
+        seq: u64,
+    },
+    /// The party's statements contradict what t+1 others agree on.
+    Minority {
+        /// The party.
+        party: PartyId,
+        /// The hash of its statement.
+        statement: Digest,
+        /// The hashes of at least t+1 agreeing statements of others.
+        majority: Vec<Digest>,
+    },
+    /// Two parties' statements about one group's vector differ; one of them lies.
+    Pair {
+        /// The two statements' hashes.
+        statements: [Digest; 2],
+        /// The two parties.
+        parties: [PartyId; 2],
+    },
+    /// The party sent something that does not match what it signed; only the author saw it.
+    Claim {
+        /// The party.
+        party: PartyId,
+        /// What happened.
+        what: String,
+    },
+}
+
+/// Two different statements of one author under one number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Equivocation {
+    /// The statement with the smaller hash.
+    pub first: SignedStatement,
+    /// The other.
+    pub second: SignedStatement,
+}
+
+impl Equivocation {
+    /// Orders the two statements, so that one deviation has one proof.
+    pub fn new(a: SignedStatement, b: SignedStatement) -> Self {
+        if a.hash() <= b.hash() { Self { first: a, second: b } } else { Self { first: b, second: a } }
+    }
+
+    /// Checks the proof with nothing but the roster; names the party and the number.
+    pub fn verify(&self, roster: &Roster) -> Option<(PartyId, u64)> {
+        let first = self.first.clone().verify(roster).ok()?;
+        let second = self.second.clone().verify(roster).ok()?;
+        let same = first.author() == second.author() && first.seq() == second.seq();
+        (same && first.hash() < second.hash()).then(|| (first.author(), first.seq()))
+    }
+
+    /// The evidence that statements carry.
+    pub fn evidence(&self, party: PartyId, seq: u64) -> Evidence {
+        Evidence::Equivocation { statements: [self.first.hash(), self.second.hash()], party, seq }
+    }
+}

@@ -1,0 +1,358 @@
+//! The fold: the consortium's state as an order-independent function of the statements said.
+//!
+//! A statement is admitted or refused by its author's own feed alone (docs/spec/statements.md, F1-F6);
+//! what statements of several authors mean together is asked of the fold by [`crate::study`] and others.
+
+mod facts;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use organtwin_threshold::PartyId;
+
+pub use facts::{
+    AggregateClaim, Approval, BatchFacts, CertificateFacts, Deposit, Facts, PartialFacts, Proposal, Rejection,
+    ReleaseFacts, ShardClaim, StudyFacts,
+};
+pub use rules::RuleBroken;
+
+use crate::digest::{self, Digest};
+use crate::evidence::Equivocation;
+use crate::feed::FeedHead;
+use crate::roster::Roster;
+use crate::statement::{Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError, VerifiedStatement};
+
+/// How far ahead of its feed a statement may arrive and be kept until the gap is filled.
+pub const MAX_PENDING: u64 = 256;
+
+/// What became of a statement that is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// The author's feed grew by these statements, this one and those that waited for it.
+    Extended(Vec<Digest>),
+    /// The statement waits until the feed reaches it.
+    Pending,
+    /// The statement was known.
+    Known,
+}
+
+/// Why a statement is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Form, roster or signature is wrong.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The statement is too far ahead to be kept.
+    #[error("party {author}: expected a statement near number {expected}, got {got}: fetch the feed first")]
+    OutOfSequence {
+        /// The author.
+        author: PartyId,
+        /// The number that the feed needs next.
+        expected: u64,
+        /// The number that came.
+        got: u64,
+    },
+    /// The author signed another statement under the same number; the feed ends there.
+    #[error("party {author} signed two statements under number {seq}: its feed ends there")]
+    Equivocation {
+        /// The author.
+        author: PartyId,
+        /// The number.
+        seq: u64,
+        /// The proof.
+        proof: Box<Equivocation>,
+    },
+    /// The statement does not follow the author's previous one; the feed ends there.
+    #[error("party {author}: statement {seq} does not name the hash of statement {seq} - 1: its feed ends there")]
+    BrokenChain {
+        /// The author.
+        author: PartyId,
+        /// The number.
+        seq: u64,
+    },
+    /// The statement contradicts the author's own feed; the feed ends there.
+    #[error("party {author}: statement {seq} breaks a rule: {rule}")]
+    RuleBroken {
+        /// The author.
+        author: PartyId,
+        /// The number.
+        seq: u64,
+        /// Which rule.
+        rule: RuleBroken,
+    },
+    /// The author's feed ended before this statement.
+    #[error("party {author}'s feed ended at number {end}: statement {got} counts for nothing")]
+    FeedEnded {
+        /// The author.
+        author: PartyId,
+        /// Where the feed ended.
+        end: u64,
+        /// The number that came.
+        got: u64,
+    },
+}
+
+/// Statements under one number: one, or the two of smallest hash when the author signed several.
+type Candidates = BTreeMap<Digest, VerifiedStatement>;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Feed {
+    chain: Vec<VerifiedStatement>,
+    pending: BTreeMap<u64, Candidates>,
+    /// The statements that ended the feed, all under number `chain.len()`.
+    end: Candidates,
+}
+
+impl Feed {
+    fn next_seq(&self) -> u64 {
+        self.chain.len() as u64
+    }
+
+    fn at(&self, seq: u64) -> Option<&VerifiedStatement> {
+        usize::try_from(seq).ok().and_then(|index| self.chain.get(index))
+    }
+
+    fn last_hash(&self) -> Digest {
+        self.chain.last().map_or(digest::ZERO, VerifiedStatement::hash)
+    }
+
+    fn last_time(&self) -> u64 {
+        self.chain.last().map_or(0, |s| s.statement().time_ms)
+    }
+
+    fn ended(&self) -> bool {
+        !self.end.is_empty()
+    }
+}
+
+fn add_candidate(candidates: &mut Candidates, statement: VerifiedStatement) {
+    candidates.insert(statement.hash(), statement);
+    while candidates.len() > 2 {
+        candidates.pop_last();
+    }
+}
+
+fn equivocation(candidates: &Candidates) -> Option<Equivocation> {
+    let mut two = candidates.values();
+    let (first, second) = (two.next()?, two.next()?);
+    Some(Equivocation::new(first.signed().clone(), second.signed().clone()))
+}
+
+/// The state of a consortium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    roster: Roster,
+    feeds: BTreeMap<PartyId, Feed>,
+    facts: Facts,
+}
+
+impl Fold {
+    /// A consortium in which nothing has been said.
+    pub fn new(roster: Roster) -> Self {
+        let feeds = roster.members().iter().map(|m| (m.party, Feed::default())).collect();
+        Self { roster, feeds, facts: Facts::default() }
+    }
+
+    /// The roster.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// What the admitted statements say, indexed.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Admits a statement as it came from anywhere.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why it counts for nothing. A refusal as [`Refusal::Equivocation`],
+    /// [`Refusal::BrokenChain`] or [`Refusal::RuleBroken`] also ends the author's feed.
+    pub fn admit(&mut self, signed: SignedStatement) -> Result<Admitted, Refusal> {
+        let statement = signed.verify(&self.roster)?;
+        self.admit_verified(statement)
+    }
+
+    fn admit_verified(&mut self, statement: VerifiedStatement) -> Result<Admitted, Refusal> {
+        let (author, seq, hash) = (statement.author(), statement.seq(), statement.hash());
+        let feed = self.feeds.entry(author).or_default();
+        let next = feed.next_seq();
+        if seq < next {
+            let Some(known) = feed.at(seq) else { return Ok(Admitted::Known) };
+            if known.hash() == hash {
+                return Ok(Admitted::Known);
+            }
+            // F4: the feed ends before a number that carries two statements.
+            let known = known.clone();
+            feed.chain.truncate(usize::try_from(seq).unwrap_or(usize::MAX));
+            feed.pending.clear();
+            feed.end = Candidates::from([(known.hash(), known)]);
+            add_candidate(&mut feed.end, statement);
+            let refusal = forked(author, seq, &feed.end);
+            self.rebuild();
+            return refusal;
+        }
+        if feed.ended() {
+            if seq > next {
+                return Err(Refusal::FeedEnded { author, end: next, got: seq });
+            }
+            if feed.end.contains_key(&hash) {
+                return Ok(Admitted::Known);
+            }
+            add_candidate(&mut feed.end, statement);
+            return forked(author, seq, &feed.end);
+        }
+        if seq - next > MAX_PENDING {
+            return Err(Refusal::OutOfSequence { author, expected: next, got: seq });
+        }
+        let waiting = feed.pending.entry(seq).or_default();
+        if waiting.contains_key(&hash) {
+            return Ok(Admitted::Known);
+        }
+        add_candidate(waiting, statement);
+        if waiting.len() > 1 && seq > next {
+            return forked(author, seq, waiting);
+        }
+        self.advance(author, seq > next)
+    }
+
+    /// Moves waiting statements into the feed while they fit.
+    fn advance(&mut self, author: PartyId, only_waiting: bool) -> Result<Admitted, Refusal> {
+        if only_waiting {
+            return Ok(Admitted::Pending);
+        }
+        let Some(feed) = self.feeds.get_mut(&author) else { return Ok(Admitted::Pending) };
+        let mut extended = Vec::new();
+        while let Some(mut candidates) = feed.pending.remove(&feed.next_seq()) {
+            let seq = feed.next_seq();
+            let verdict = match candidates.len() {
+                1 => candidates.first_key_value().map_or(Ok(()), |(_, only)| judge(&self.roster, &self.facts, feed, only)),
+                _ => forked(author, seq, &candidates).map(|_| ()),
+            };
+            if let Err(refusal) = verdict {
+                feed.pending.clear();
+                feed.end = candidates;
+                return if extended.is_empty() { Err(refusal) } else { Ok(Admitted::Extended(extended)) };
+            }
+            if let Some((hash, statement)) = candidates.pop_first() {
+                self.facts.apply(&statement);
+                feed.chain.push(statement);
+                extended.push(hash);
+            }
+        }
+        Ok(Admitted::Extended(extended))
+    }
+
+    /// Indexes all feeds again, after one of them lost statements.
+    fn rebuild(&mut self) {
+        self.facts = Facts::default();
+        for statement in self.feeds.values().flat_map(|feed| &feed.chain) {
+            self.facts.apply(statement);
+        }
+    }
+
+    /// Writes the author's next statement and checks it before anyone signs it.
+    ///
+    /// # Errors
+    /// The refusal that every other node would answer with.
+    pub fn compose(&self, author: PartyId, epoch: u32, now_ms: u64, body: Body) -> Result<Statement, Refusal> {
+        let feed = self.feeds.get(&author).ok_or(StatementError::NotOnRoster(author))?;
+        if feed.ended() {
+            return Err(Refusal::FeedEnded { author, end: feed.next_seq(), got: feed.next_seq() });
+        }
+        let statement = Statement {
+            version: STATEMENT_VERSION,
+            roster: self.roster.digest(),
+            author,
+            seq: feed.next_seq(),
+            prev: feed.last_hash(),
+            epoch,
+            time_ms: now_ms.max(feed.last_time()),
+            body,
+        };
+        rules::check(&self.roster, &self.facts, &statement)
+            .map_err(|rule| Refusal::RuleBroken { author, seq: statement.seq, rule })?;
+        Ok(statement)
+    }
+
+    /// The statements of a party's feed, in order.
+    pub fn feed(&self, party: PartyId) -> &[VerifiedStatement] {
+        self.feeds.get(&party).map_or(&[], |feed| feed.chain.as_slice())
+    }
+
+    /// All statements, by author and number.
+    pub fn statements(&self) -> impl Iterator<Item = &VerifiedStatement> {
+        self.feeds.values().flat_map(|feed| &feed.chain)
+    }
+
+    /// The last statement of every feed that has one, ascending.
+    pub fn heads(&self) -> Vec<FeedHead> {
+        self.feeds.values().filter_map(|feed| feed.chain.last()).map(VerifiedStatement::head).collect()
+    }
+
+    /// Whether the fold contains the statement that a head names.
+    pub fn knows(&self, head: &FeedHead) -> Knowledge {
+        match self.feeds.get(&head.party).map(|feed| (feed, feed.at(head.seq))) {
+            Some((_, Some(statement))) if statement.hash() == head.hash => Knowledge::Known,
+            Some((_, Some(_))) | None => Knowledge::Contradicted,
+            Some((feed, None)) if feed.ended() => Knowledge::Contradicted,
+            Some((_, None)) => Knowledge::NotYet,
+        }
+    }
+
+    /// At most `limit` statements that a peer with the given heads lacks, each feed in order.
+    pub fn missing_from(&self, heads: &[FeedHead], limit: usize) -> Vec<&SignedStatement> {
+        let known: BTreeMap<PartyId, u64> = heads.iter().map(|h| (h.party, h.seq.saturating_add(1))).collect();
+        let mut missing = Vec::new();
+        for (party, feed) in &self.feeds {
+            let from = known.get(party).copied().unwrap_or(0);
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(feed.chain.len());
+            missing.extend(feed.chain.iter().skip(from).chain(feed.end.values()).map(VerifiedStatement::signed));
+        }
+        missing.truncate(limit);
+        missing
+    }
+
+    /// The parties that signed two statements under one number, with the number and the proof.
+    pub fn equivocations(&self) -> impl Iterator<Item = (PartyId, u64, Equivocation)> {
+        self.feeds.iter().filter_map(|(party, feed)| Some((*party, feed.next_seq(), equivocation(&feed.end)?)))
+    }
+
+    /// The number at which a party's feed ended, if it did.
+    pub fn ended(&self, party: PartyId) -> Option<u64> {
+        self.feeds.get(&party).filter(|feed| feed.ended()).map(Feed::next_seq)
+    }
+}
+
+/// Whether a fold contains a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It does.
+    Known,
+    /// It may, once the feed has been fetched.
+    NotYet,
+    /// The feed holds another statement under that number, or ended before.
+    Contradicted,
+}
+
+fn forked(author: PartyId, seq: u64, candidates: &Candidates) -> Result<Admitted, Refusal> {
+    match equivocation(candidates) {
+        Some(proof) => Err(Refusal::Equivocation { author, seq, proof: Box::new(proof) }),
+        None => Ok(Admitted::Known),
+    }
+}
+
+fn judge(roster: &Roster, facts: &Facts, feed: &Feed, statement: &VerifiedStatement) -> Result<(), Refusal> {
+    let (author, seq) = (statement.author(), statement.seq());
+    if statement.statement().prev != feed.last_hash() {
+        return Err(Refusal::BrokenChain { author, seq });
+    }
+    let rule = |rule| Refusal::RuleBroken { author, seq, rule };
+    if statement.statement().time_ms < feed.last_time() {
+        return Err(rule(RuleBroken::TimeRunsBackwards));
+    }
+    rules::check(roster, facts, statement.statement()).map_err(rule)
+}
+
+#[cfg(test)]
+mod tests;

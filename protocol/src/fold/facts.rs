@@ -1,0 +1,306 @@
+//! What admitted statements say, indexed by what they speak about. Maps only grow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use organtwin_threshold::{PartyId, SessionId};
+
+use crate::certificate::Certificate;
+use crate::digest::Digest;
+use crate::evidence::Evidence;
+use crate::feed::FeedHead;
+use crate::manifest::Manifest;
+use crate::statement::{Batch, Body, GroupDigest, PieceValues, VerifiedStatement};
+use crate::twin::{TwinId, TwinRef};
+
+/// A certificate and who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// The hash of each signer's statement.
+    pub signers: BTreeMap<PartyId, Digest>,
+}
+
+/// What is known of an input batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchFacts {
+    /// Whether its hospital asked for it.
+    pub requested: bool,
+    /// What each party computed, with the hash of its statement.
+    pub prepared: BTreeMap<PartyId, (Digest, Vec<GroupDigest>)>,
+}
+
+/// A deposited twin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deposit {
+    /// The twin.
+    pub twin: TwinRef,
+    /// Its schema.
+    pub schema: Digest,
+    /// Its organ.
+    pub organ: String,
+    /// The batch whose slots it uses.
+    pub batch: Batch,
+    /// Its first slot.
+    pub first_slot: u32,
+    /// How many slots it uses.
+    pub slots: u32,
+    /// The number of the deposit in the depositor's feed.
+    pub seq: u64,
+}
+
+/// A proposal of a study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The study.
+    pub manifest: Manifest,
+    /// The hash of the statement.
+    pub hash: Digest,
+    /// Its number in the proposer's feed.
+    pub seq: u64,
+    /// The proposer's clock.
+    pub time_ms: u64,
+}
+
+/// An approval of a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approval {
+    /// The hash of the statement.
+    pub hash: Digest,
+    /// Its number in the author's feed.
+    pub seq: u64,
+    /// The author's clock.
+    pub time_ms: u64,
+}
+
+/// A rejection of a study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: String,
+    /// The number of the statement in the author's feed.
+    pub seq: u64,
+}
+
+/// What a party says of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardClaim {
+    /// The digest of the inputs.
+    pub inputs: Digest,
+    /// The digest of the output.
+    pub output: Digest,
+    /// The hash of the statement.
+    pub hash: Digest,
+}
+
+/// What a party says of the aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AggregateClaim {
+    /// The digest of the aggregate.
+    pub aggregate: Digest,
+    /// The digest of all squashed bytes.
+    pub squashed: Digest,
+    /// How many blocks.
+    pub blocks: u32,
+    /// The hash of the statement.
+    pub hash: Digest,
+}
+
+/// A partial decryption of some blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialFacts {
+    /// The digest of all squashed bytes.
+    pub squashed: Digest,
+    /// The first block.
+    pub first_block: u32,
+    /// How many blocks.
+    pub blocks: u32,
+    /// The approvals it relies on.
+    pub approvals: Vec<Digest>,
+    /// The feed heads its author knew.
+    pub feeds: Vec<FeedHead>,
+    /// The values.
+    pub pieces: Vec<PieceValues>,
+    /// The hash of the statement.
+    pub hash: Digest,
+    /// Its number in the author's feed.
+    pub seq: u64,
+    /// The author's clock.
+    pub time_ms: u64,
+}
+
+/// A recombined result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseFacts {
+    /// The digest of all squashed bytes.
+    pub squashed: Digest,
+    /// The feed heads its author knew.
+    pub feeds: Vec<FeedHead>,
+    /// One byte per opened block.
+    pub values: Vec<u8>,
+    /// The hash of the statement.
+    pub hash: Digest,
+    /// The author's clock.
+    pub time_ms: u64,
+}
+
+/// What is said of a study.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StudyFacts {
+    /// The proposal; statements about a study may arrive before it.
+    pub proposal: Option<Proposal>,
+    /// Who approved, rejecters included.
+    pub approvals: BTreeMap<PartyId, Approval>,
+    /// Who rejected.
+    pub rejections: BTreeMap<PartyId, Rejection>,
+    /// Why the proposer gave it up, if it did.
+    pub closed: Option<String>,
+    /// What is said of each shard.
+    pub shards: BTreeMap<u32, BTreeMap<PartyId, ShardClaim>>,
+    /// What is said of the aggregate.
+    pub aggregates: BTreeMap<PartyId, AggregateClaim>,
+    /// The partial decryptions.
+    pub partials: BTreeMap<PartyId, Vec<PartialFacts>>,
+    /// The recombined results.
+    pub releases: BTreeMap<PartyId, ReleaseFacts>,
+}
+
+/// The index over all admitted statements.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Who signed the roster.
+    pub roster_signed: BTreeMap<PartyId, Digest>,
+    /// The certificates by digest.
+    pub certificates: BTreeMap<Digest, CertificateFacts>,
+    /// The sessions that a party certified.
+    pub certified: BTreeMap<(PartyId, SessionId), Digest>,
+    /// The input batches.
+    pub batches: BTreeMap<Batch, BatchFacts>,
+    /// The slots that deposits use: first slot and first slot after, by batch.
+    pub slots: BTreeMap<Batch, BTreeMap<u32, u32>>,
+    /// The deposited twins.
+    pub deposits: BTreeMap<(PartyId, TwinId), Deposit>,
+    /// Who received a twin and with which number it said so, by the twin's digest.
+    pub receipts: BTreeMap<Digest, BTreeMap<PartyId, u64>>,
+    /// With which number a depositor withdrew a twin.
+    pub withdrawals: BTreeMap<(PartyId, TwinId), u64>,
+    /// The studies by their manifest's digest.
+    pub studies: BTreeMap<Digest, StudyFacts>,
+    /// Who accused whom of what.
+    pub accusations: BTreeSet<(PartyId, Evidence)>,
+}
+
+impl Facts {
+    /// What is said of a study.
+    pub fn study(&self, id: &Digest) -> Option<&StudyFacts> {
+        self.studies.get(id)
+    }
+
+    /// A party's batches, ascending by number.
+    pub(super) fn batches_of(&self, hospital: PartyId) -> impl Iterator<Item = &Batch> {
+        self.batches.iter().filter(move |(b, f)| b.hospital == hospital && f.requested).map(|(batch, _)| batch)
+    }
+
+    /// Adds what one admitted statement says.
+    pub(super) fn apply(&mut self, verified: &VerifiedStatement) {
+        let (statement, hash) = (verified.statement(), verified.hash());
+        let (author, seq, time_ms) = (statement.author, statement.seq, statement.time_ms);
+        match &statement.body {
+            Body::RosterSigned {} => {
+                self.roster_signed.insert(author, hash);
+            }
+            // The ceremony's state machine reads these from the feeds itself.
+            Body::CeremonyJoined { .. }
+            | Body::SeedCommitted { .. }
+            | Body::SeedsHeld { .. }
+            | Body::StageCommitted { .. }
+            | Body::StageOpened { .. }
+            | Body::SelfTest { .. }
+            | Body::CeremonyAborted { .. } => {}
+            Body::KeyCertified { certificate } => {
+                if let Ok(digest) = certificate.digest() {
+                    self.certified.insert((author, certificate.session), digest);
+                    self.certificates
+                        .entry(digest)
+                        .or_insert_with(|| CertificateFacts { certificate: certificate.clone(), signers: BTreeMap::new() })
+                        .signers
+                        .insert(author, hash);
+                }
+            }
+            Body::BatchRequested { batch } => self.batches.entry(*batch).or_default().requested = true,
+            Body::BatchPrepared { batch, vectors } => {
+                self.batches.entry(*batch).or_default().prepared.insert(author, (hash, vectors.clone()));
+            }
+            Body::TwinsDeposited { schema, organ, batch, twins } => {
+                for entry in twins {
+                    self.slots.entry(*batch).or_default().insert(entry.first_slot, entry.first_slot.saturating_add(entry.slots));
+                    let deposit = Deposit {
+                        twin: TwinRef { id: entry.id, digest: entry.digest, depositor: author },
+                        schema: *schema,
+                        organ: organ.clone(),
+                        batch: *batch,
+                        first_slot: entry.first_slot,
+                        slots: entry.slots,
+                        seq,
+                    };
+                    self.deposits.insert((author, entry.id), deposit);
+                }
+            }
+            Body::TwinsReceived { twins } => {
+                for twin in twins {
+                    self.receipts.entry(*twin).or_default().insert(author, seq);
+                }
+            }
+            Body::TwinWithdrawn { id } => {
+                self.withdrawals.insert((author, *id), seq);
+            }
+            Body::StudyProposed { manifest } => {
+                if let Ok(id) = manifest.digest() {
+                    let manifest = (**manifest).clone();
+                    self.study_mut(id).proposal = Some(Proposal { manifest, hash, seq, time_ms });
+                }
+            }
+            Body::StudyApproved { manifest } => {
+                self.study_mut(*manifest).approvals.insert(author, Approval { hash, seq, time_ms });
+            }
+            Body::StudyRejected { manifest, reason } => {
+                self.study_mut(*manifest).rejections.insert(author, Rejection { reason: reason.clone(), seq });
+            }
+            Body::ShardEvaluated { manifest, shard, inputs, output } => {
+                let claim = ShardClaim { inputs: *inputs, output: *output, hash };
+                self.study_mut(*manifest).shards.entry(*shard).or_default().insert(author, claim);
+            }
+            Body::AggregateDerived { manifest, aggregate, squashed, blocks } => {
+                let claim = AggregateClaim { aggregate: *aggregate, squashed: *squashed, blocks: *blocks, hash };
+                self.study_mut(*manifest).aggregates.insert(author, claim);
+            }
+            Body::PartialDecryption { manifest, squashed, first_block, approvals, feeds, pieces } => {
+                let partial = PartialFacts {
+                    squashed: *squashed,
+                    first_block: *first_block,
+                    blocks: pieces.first().map_or(0, |p| u32::try_from(p.values.0.len() / 16).unwrap_or(u32::MAX)),
+                    approvals: approvals.clone(),
+                    feeds: feeds.clone(),
+                    pieces: pieces.clone(),
+                    hash,
+                    seq,
+                    time_ms,
+                };
+                self.study_mut(*manifest).partials.entry(author).or_default().push(partial);
+            }
+            Body::ResultReleased { manifest, squashed, feeds, values } => {
+                let release =
+                    ReleaseFacts { squashed: *squashed, feeds: feeds.clone(), values: values.0.clone(), hash, time_ms };
+                self.study_mut(*manifest).releases.insert(author, release);
+            }
+            Body::StudyClosed { manifest, reason } => self.study_mut(*manifest).closed = Some(reason.clone()),
+            Body::Accusation { evidence } => {
+                self.accusations.insert((author, evidence.clone()));
+            }
+        }
+    }
+
+    fn study_mut(&mut self, id: Digest) -> &mut StudyFacts {
+        self.studies.entry(id).or_default()
+    }
+}
