@@ -29,6 +29,13 @@ pub enum Evidence {
         /// The hashes of at least t+1 agreeing statements of others.
         majority: Vec<Digest>,
     },
+    /// The party's partial decryption breaks a rule of its study.
+    StudyRule {
+        /// The party.
+        party: PartyId,
+        /// The hash of its statement.
+        statement: Digest,
+    },
     /// Two parties' statements about one group's vector differ; one of them lies.
     Pair {
         /// The two statements' hashes.
@@ -43,6 +50,19 @@ pub enum Evidence {
         /// What happened.
         what: String,
     },
+}
+
+impl Evidence {
+    /// The parties that it speaks against.
+    pub fn accused(&self) -> Vec<PartyId> {
+        match self {
+            Self::Equivocation { party, .. }
+            | Self::Minority { party, .. }
+            | Self::StudyRule { party, .. }
+            | Self::Claim { party, .. } => vec![*party],
+            Self::Pair { parties, .. } => parties.to_vec(),
+        }
+    }
 }
 
 /// Two different statements of one author under one number.

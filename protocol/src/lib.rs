@@ -21,3 +21,7 @@ pub mod manifest;
 pub mod roster;
 pub mod statement;
 pub mod twin;
+pub mod duty;
+pub mod shard;
+pub mod study;
+pub mod tally;

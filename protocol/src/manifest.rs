@@ -21,7 +21,7 @@ pub const MAX_ROWS: usize = 64;
 /// The most cells of a row.
 pub const MAX_CELLS: u16 = 256;
 /// The most blocks that one study opens.
-pub const MAX_BLOCKS: u32 = 16_384;
+pub const MAX_BLOCKS: u32 = 4096;
 
 /// One row of a result: a partition of the cohort that opens whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

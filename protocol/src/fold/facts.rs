@@ -104,6 +104,8 @@ pub struct AggregateClaim {
     pub blocks: u32,
     /// The hash of the statement.
     pub hash: Digest,
+    /// Its number in the author's feed.
+    pub seq: u64,
 }
 
 /// A partial decryption of some blocks.
@@ -271,7 +273,7 @@ impl Facts {
                 self.study_mut(*manifest).shards.entry(*shard).or_default().insert(author, claim);
             }
             Body::AggregateDerived { manifest, aggregate, squashed, blocks } => {
-                let claim = AggregateClaim { aggregate: *aggregate, squashed: *squashed, blocks: *blocks, hash };
+                let claim = AggregateClaim { aggregate: *aggregate, squashed: *squashed, blocks: *blocks, hash, seq };
                 self.study_mut(*manifest).aggregates.insert(author, claim);
             }
             Body::PartialDecryption { manifest, squashed, first_block, approvals, feeds, pieces } => {

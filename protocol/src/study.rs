@@ -1,0 +1,359 @@
+//! Study rules: what the statements of all parties mean for one study (docs/spec/statements.md, R1-R10).
+//!
+//! Everything here is a pure function of the fold, the manifest's twin list and a time that is given.
+
+use std::collections::BTreeMap;
+
+use organtwin_threshold::PartyId;
+
+use crate::codec::CodecError;
+use crate::digest::Digest;
+use crate::feed::FeedHead;
+use crate::fold::{Approval, Fold, Knowledge, StudyFacts};
+use crate::manifest::{Manifest, TwinListFacts};
+use crate::tally::{self, Agreed, PieceTally};
+use crate::twin::{TwinId, TwinList, TwinRef};
+
+/// Why a manifest cannot be approved, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestFault {
+    /// The key certificate is not one that all parties signed.
+    #[error("certificate {certificate}: expected the signatures of all {expected} parties, got {got}")]
+    Certificate {
+        /// The certificate named.
+        certificate: Digest,
+        /// n.
+        expected: usize,
+        /// How many signed.
+        got: usize,
+    },
+    /// A feed that the manifest refers to has not arrived up to that number.
+    #[error("party {}'s feed has not arrived up to number {}: wait for it", .0.party, .0.seq)]
+    NotYet(FeedHead),
+    /// A feed that the manifest refers to holds another statement under that number.
+    #[error("party {}'s statement {} is not the one that the manifest names", .0.party, .0.seq)]
+    OtherFeed(FeedHead),
+    /// The list's root, count, address or counts per hospital are not the manifest's.
+    #[error("the twin list is not the one that the manifest names")]
+    OtherList,
+    /// A twin may not be in this study.
+    #[error("twin {} of party {}: {why}", .twin.id, .twin.depositor)]
+    Ineligible {
+        /// The twin.
+        twin: TwinRef,
+        /// Why.
+        why: Ineligible,
+    },
+    /// A value of the manifest has no encoding.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+impl ManifestFault {
+    /// Whether statements still to come can mend it.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NotYet(_) | Self::Certificate { .. }
+        )
+    }
+}
+
+/// Why a twin may not be in a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Ineligible {
+    /// It was not deposited as of the manifest's feed heads.
+    #[error("it was not deposited as of the manifest's feed heads")]
+    NotDeposited,
+    /// Its digest is not the deposited one's.
+    #[error("its digest is not the deposited twin's")]
+    OtherDigest,
+    /// Its schema is not the study's.
+    #[error("its schema is not the study's")]
+    OtherSchema,
+    /// Too few parties had received it.
+    #[error("expected {expected} parties to have received it, got {got}")]
+    TooFewReceipts {
+        /// How many must have received it.
+        expected: usize,
+        /// How many had.
+        got: usize,
+    },
+    /// It was withdrawn as of the manifest's feed heads.
+    #[error("it was withdrawn before the study was proposed")]
+    Withdrawn,
+}
+
+/// Why a study will never be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOpened {
+    /// More than n-Q parties rejected it.
+    #[error("rejected by {} parties", .0.len())]
+    Rejected(Vec<PartyId>),
+    /// The proposer gave it up.
+    #[error("closed by its proposer: {0}")]
+    Closed(String),
+    /// One of its twins was withdrawn.
+    #[error("twin {twin} of party {depositor} was withdrawn")]
+    Withdrawn {
+        /// The twin.
+        twin: TwinId,
+        /// Its depositor.
+        depositor: PartyId,
+    },
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// Its manifest is invalid.
+    #[error("invalid manifest: {0}")]
+    Invalid(#[from] ManifestFault),
+    /// The opening budget of the key does not suffice.
+    #[error("expected {needed} blocks within the key's opening budget, got {left} left: a new key is needed")]
+    Budget {
+        /// The blocks of the study.
+        needed: u32,
+        /// The blocks left.
+        left: u64,
+    },
+}
+
+/// Where a study stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Statements name it, but its proposal has not arrived.
+    Unknown,
+    /// Approvals are missing.
+    Proposed {
+        /// Who approved.
+        approvals: Vec<PartyId>,
+        /// Q.
+        quorum: usize,
+    },
+    /// The quorum stands; shards are being evaluated.
+    Evaluating {
+        /// Shards with t+1 equal digests; known once the twin list is.
+        confirmed: usize,
+        /// All shards.
+        shards: usize,
+    },
+    /// All shards are confirmed; the aggregate is being derived or opened.
+    Opening {
+        /// Who derived the agreed aggregate; empty until t+1 agree.
+        derived: Vec<PartyId>,
+        /// Who released all its partial decryptions.
+        released: Vec<PartyId>,
+    },
+    /// The result is out.
+    Released {
+        /// One byte per opened block.
+        values: Vec<u8>,
+    },
+    /// It will never be opened.
+    NotOpened(NotOpened),
+}
+
+/// A proposed study in a fold.
+#[derive(Debug, Clone, Copy)]
+pub struct Study<'a> {
+    fold: &'a Fold,
+    /// The manifest's digest.
+    pub id: Digest,
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// What is said of it.
+    pub facts: &'a StudyFacts,
+}
+
+impl<'a> Study<'a> {
+    /// Looks a proposed study up.
+    pub fn find(fold: &'a Fold, id: &Digest) -> Option<Self> {
+        let facts = fold.facts().study(id)?;
+        Some(Self { fold, id: *id, manifest: &facts.proposal.as_ref()?.manifest, facts })
+    }
+
+    /// All proposed studies, by digest.
+    pub fn all(fold: &'a Fold) -> impl Iterator<Item = Self> {
+        fold.facts().studies.keys().filter_map(move |id| Self::find(fold, id))
+    }
+
+    /// Q.
+    pub fn quorum(&self) -> usize {
+        usize::from(self.manifest.quorum)
+    }
+
+    /// The approvals that count: in time and not by a rejecter (R3).
+    pub fn approvals(&self) -> BTreeMap<PartyId, Approval> {
+        let counts = |party: &PartyId, approval: &Approval| {
+            approval.time_ms < self.manifest.expires_ms && !self.facts.rejections.contains_key(party)
+        };
+        self.facts.approvals.iter().filter(|(p, a)| counts(p, a)).map(|(p, a)| (*p, *a)).collect()
+    }
+
+    /// Whether the quorum stands.
+    pub fn is_approved(&self) -> bool {
+        self.approvals().len() >= self.quorum()
+    }
+
+    /// Whether so many rejected that the quorum cannot stand (R4): more than n-Q.
+    pub fn is_rejected(&self) -> bool {
+        self.facts.rejections.len() > self.fold.roster().parties().saturating_sub(self.quorum())
+    }
+
+    /// The first listed twin that was withdrawn, if any (R5).
+    pub fn withdrawn(&self, list: &TwinList) -> Option<TwinRef> {
+        list.twins().iter().find(|t| self.fold.facts().withdrawals.contains_key(&(t.depositor, t.id))).copied()
+    }
+
+    /// Why the study will never be opened, as of the fold and the time; withdrawals need the twin list.
+    pub fn not_opened(&self, list: Option<&TwinList>, now_ms: u64) -> Option<NotOpened> {
+        if self.is_rejected() {
+            return Some(NotOpened::Rejected(self.facts.rejections.keys().copied().collect()));
+        }
+        if let Some(reason) = &self.facts.closed {
+            return Some(NotOpened::Closed(reason.clone()));
+        }
+        if let Some(twin) = list.and_then(|list| self.withdrawn(list)) {
+            return Some(NotOpened::Withdrawn { twin: twin.id, depositor: twin.depositor });
+        }
+        if now_ms >= self.manifest.expires_ms {
+            return Some(NotOpened::Expired);
+        }
+        match list.map(|list| check_manifest(self.fold, self.manifest, list)) {
+            Some(Err(fault)) if !fault.may_pass() => Some(fault.into()),
+            _ => None,
+        }
+    }
+
+    /// The aggregate that t+1 parties derived, with the blocks that the program opens.
+    pub fn aggregate(&self) -> Option<Agreed> {
+        tally::aggregate(self.fold.roster(), self.manifest, self.facts)
+    }
+
+    /// The accepted partial decryptions of the agreed aggregate.
+    pub fn pieces(&self, list: &TwinList) -> Option<PieceTally> {
+        Some(tally::pieces(self, list, &self.aggregate()?))
+    }
+
+    /// The released values: those that t+1 parties state over the agreed squashed digest (R9).
+    pub fn result(&self) -> Option<&'a [u8]> {
+        let agreed = self.aggregate()?;
+        let mut count: BTreeMap<&[u8], usize> = BTreeMap::new();
+        for release in self.facts.releases.values().filter(|r| r.squashed == agreed.squashed) {
+            *count.entry(&release.values).or_default() += 1;
+        }
+        let needed = self.fold.roster().equal_needed();
+        count.into_iter().find(|(_, count)| *count >= needed).map(|(values, _)| values)
+    }
+
+    /// The blocks that this study may still open under its key's budget of `limit` blocks (R8).
+    pub fn budget_left(&self, limit: u64) -> u64 {
+        limit.saturating_sub(opened_blocks(self.fold, &self.manifest.certificate, Some(&self.id)))
+    }
+
+    /// Where the study stands.
+    pub fn phase(&self, list: Option<&TwinList>, now_ms: u64) -> Phase {
+        if let Some(values) = self.result() {
+            return Phase::Released { values: values.to_vec() };
+        }
+        if let Some(why) = self.not_opened(list, now_ms) {
+            return Phase::NotOpened(why);
+        }
+        let approvals = self.approvals();
+        if approvals.len() < self.quorum() {
+            return Phase::Proposed { approvals: approvals.into_keys().collect(), quorum: self.quorum() };
+        }
+        let shards = list.map(|list| crate::shard::shards(&self.id, list)).unwrap_or_default();
+        let confirmed = shards.iter().filter(|s| tally::shard(self.fold.roster(), self.facts, s).confirmed.is_some()).count();
+        if shards.is_empty() || confirmed < shards.len() {
+            return Phase::Evaluating { confirmed, shards: shards.len() };
+        }
+        let agreed = self.aggregate();
+        let released = agreed.as_ref().map(|a| tally::complete_releasers(self, a)).unwrap_or_default();
+        Phase::Opening { derived: agreed.map(|a| a.parties).unwrap_or_default(), released }
+    }
+
+    /// The fold that the study is in.
+    pub fn fold(&self) -> &'a Fold {
+        self.fold
+    }
+}
+
+/// The blocks opened so far under a key, `except` one study: those of every aggregate that t+1 parties
+/// derived and somebody decrypted partially. One honest party is among the t+1, so nobody can inflate it.
+pub fn opened_blocks(fold: &Fold, certificate: &Digest, except: Option<&Digest>) -> u64 {
+    Study::all(fold)
+        .filter(|s| s.manifest.certificate == *certificate && except != Some(&s.id) && !s.facts.partials.is_empty())
+        .filter_map(|s| s.aggregate())
+        .map(|agreed| u64::from(agreed.blocks))
+        .sum()
+}
+
+/// Whether all parties signed the certificate.
+pub fn is_certified(fold: &Fold, certificate: &Digest) -> bool {
+    signers(fold, certificate) == fold.roster().parties()
+}
+
+fn signers(fold: &Fold, certificate: &Digest) -> usize {
+    fold.facts().certificates.get(certificate).map_or(0, |c| c.signers.len())
+}
+
+/// Checks everything about a manifest that needs the statements of others and its twin list (R1, R2).
+///
+/// # Errors
+/// [`ManifestFault`] says what is wrong, and whether waiting can help.
+pub fn check_manifest(fold: &Fold, manifest: &Manifest, list: &TwinList) -> Result<(), ManifestFault> {
+    let (expected, got) = (fold.roster().parties(), signers(fold, &manifest.certificate));
+    if got != expected {
+        return Err(ManifestFault::Certificate { certificate: manifest.certificate, expected, got });
+    }
+    for head in &manifest.feeds {
+        match fold.knows(head) {
+            Knowledge::Known => {}
+            Knowledge::NotYet => return Err(ManifestFault::NotYet(*head)),
+            Knowledge::Contradicted => return Err(ManifestFault::OtherFeed(*head)),
+        }
+    }
+    if TwinListFacts::of(list)? != manifest.twins {
+        return Err(ManifestFault::OtherList);
+    }
+    let heads = heads_by_party(&manifest.feeds);
+    for twin in list.twins() {
+        eligible(fold, &heads, &manifest.schema, twin).map_err(|why| ManifestFault::Ineligible { twin: *twin, why })?;
+    }
+    Ok(())
+}
+
+/// The twins that a study with this schema, proposed on these heads, may contain (R2).
+pub fn eligible_twins(fold: &Fold, feeds: &[FeedHead], schema: &Digest) -> Vec<TwinRef> {
+    let heads = heads_by_party(feeds);
+    let twins = fold.facts().deposits.values().map(|deposit| deposit.twin);
+    // A withdrawal after the heads would void the study at once.
+    twins
+        .filter(|t| eligible(fold, &heads, schema, t).is_ok() && !fold.facts().withdrawals.contains_key(&(t.depositor, t.id)))
+        .collect()
+}
+
+fn heads_by_party(feeds: &[FeedHead]) -> BTreeMap<PartyId, u64> {
+    feeds.iter().map(|h| (h.party, h.seq)).collect()
+}
+
+fn eligible(fold: &Fold, heads: &BTreeMap<PartyId, u64>, schema: &Digest, twin: &TwinRef) -> Result<(), Ineligible> {
+    let facts = fold.facts();
+    let by_head = |party: PartyId, seq: u64| heads.get(&party).is_some_and(|head| seq <= *head);
+    let key = (twin.depositor, twin.id);
+    let deposit = facts.deposits.get(&key).filter(|d| by_head(twin.depositor, d.seq)).ok_or(Ineligible::NotDeposited)?;
+    if deposit.twin.digest != twin.digest {
+        return Err(Ineligible::OtherDigest);
+    }
+    if deposit.schema != *schema {
+        return Err(Ineligible::OtherSchema);
+    }
+    if facts.withdrawals.get(&key).is_some_and(|seq| by_head(twin.depositor, *seq)) {
+        return Err(Ineligible::Withdrawn);
+    }
+    // The depositor holds its own twin.
+    let receipts = facts.receipts.get(&twin.digest).into_iter().flatten();
+    let others = receipts.into_iter().filter(|(p, seq)| **p != twin.depositor && by_head(**p, **seq)).count();
+    let (expected, got) = (fold.roster().receipts_needed(), others + 1);
+    if got < expected { Err(Ineligible::TooFewReceipts { expected, got }) } else { Ok(()) }
+}
