@@ -10,12 +10,14 @@
     clippy::print_stdout
 )]
 
+pub mod committee;
 pub mod digest;
 pub mod party;
 pub mod prf;
 pub mod secret;
 
-pub use digest::Digest;
-pub use party::{PartyId, PartySet};
+pub use committee::{Committee, CommitteeError, Family, Passive, Security};
+pub use digest::{Digest, SessionId};
+pub use party::{PartyId, PartySet, PieceId};
 pub use prf::{Label, PrfStream, Seed};
 pub use secret::Secret;
