@@ -253,7 +253,7 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
         }
     }
     let pieces = roster.committee().pieces();
-    for piece in &pieces {
+    for piece in pieces.iter() {
         let Some(said) = said.get(piece) else { continue };
         let needed = if roster.needs_all() { roster.committee().holders(*piece).len() } else { roster.equal_needed() };
         if let Some(value) = settled(said, needed) {
