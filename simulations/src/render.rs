@@ -1,0 +1,102 @@
+//! Results as text: a table, and a bar chart, in plain characters.
+
+use std::fmt::Write as _;
+
+use crate::{
+    program::RowKind,
+    result::{RowResult, StudyResult},
+};
+
+const BAR: usize = 40;
+
+/// The arms as a table: one line per arm, count and share per cell.
+#[must_use]
+pub fn table(result: &StudyResult) -> String {
+    let mut text = format!(
+        "{} ({}), {} twins, cells below {} suppressed\n",
+        result.outcome, result.unit, result.twins, result.k
+    );
+    for kind in [RowKind::Arm, RowKind::Histogram] {
+        let rows: Vec<&RowResult> = result.rows.iter().filter(|row| row.kind == kind).collect();
+        let Some(first) = rows.first() else {
+            continue;
+        };
+        if kind == RowKind::Histogram {
+            text.push_str("\nhistogram\n");
+        }
+        let width = first
+            .labels
+            .iter()
+            .map(|label| label.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(14);
+        let _ = write!(text, "{:>12}", "mg/day");
+        for label in &first.labels {
+            let _ = write!(text, "  {label:>width$}");
+        }
+        text.push('\n');
+        for row in rows {
+            let _ = write!(text, "{:>12}", row.dose);
+            match &row.cells {
+                Some(cells) => {
+                    for cell in cells {
+                        let entry = format!("{} ({:.1} %)", cell.count, cell.share * 100.0);
+                        let _ = write!(text, "  {entry:>width$}");
+                    }
+                }
+                None => text.push_str("  suppressed: a cell is too small"),
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The rows as bars: one block per row, one bar per cell, the longest for the row's largest share.
+#[must_use]
+pub fn chart(result: &StudyResult) -> String {
+    let mut text = String::new();
+    for row in &result.rows {
+        let kind = match row.kind {
+            RowKind::Arm => "arm",
+            RowKind::Histogram => "histogram",
+        };
+        let _ = writeln!(
+            text,
+            "{kind} {} mg/day, {} ({})",
+            row.dose, result.outcome, result.unit
+        );
+        let Some(cells) = &row.cells else {
+            text.push_str("  suppressed: a cell is too small\n");
+            continue;
+        };
+        let width = cells
+            .iter()
+            .map(|cell| cell.label.chars().count())
+            .max()
+            .unwrap_or(0);
+        let largest = cells
+            .iter()
+            .map(|cell| cell.count)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        for cell in cells {
+            let length = bar_length(cell.count, largest);
+            let (label, bar, count) = (&cell.label, "#".repeat(length), cell.count);
+            let _ = writeln!(
+                text,
+                "  {label:>width$} |{bar:<BAR$}| {count:>5} {:>5.1} %",
+                cell.share * 100.0
+            );
+        }
+    }
+    text
+}
+
+/// The characters of a bar: at least one for any count above none.
+fn bar_length(count: u64, largest: u64) -> usize {
+    let scaled = (count * BAR as u64).div_ceil(largest);
+    usize::try_from(scaled).unwrap_or(BAR).min(BAR)
+}
