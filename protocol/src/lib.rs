@@ -26,3 +26,4 @@ pub mod study;
 pub mod tally;
 pub mod transcript;
 pub mod twin;
+pub mod verify;

@@ -89,7 +89,7 @@ pub struct PieceCommitment {
 }
 
 /// A party's partial decryption of consecutive blocks under one piece.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PieceValues {
     /// The piece.

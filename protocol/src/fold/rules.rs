@@ -16,9 +16,9 @@ use crate::twin::{
 };
 
 /// The most batches that a hospital may have asked for without depositing with them.
-pub const MAX_UNUSED_BATCHES: usize = 64;
+pub(super) const MAX_UNUSED_BATCHES: usize = 64;
 /// The most groups, commitments or pieces that a statement lists.
-pub const MAX_LISTED: usize = 1024;
+pub(super) const MAX_LISTED: usize = 1024;
 
 /// The rule that a statement breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
