@@ -16,5 +16,5 @@ mod tests;
 
 pub use bulk::{Bulk, LineProblem, Limits, ReadError};
 pub use codes::{Feature, Unit};
-pub use patient::{Policy, Sex, Source};
+pub use patient::{Policy, Source};
 pub use report::{Candidate, Finding, FindingCode, Ingest, Outcome, PatientReport, Pseudonyms, assess};

@@ -83,7 +83,7 @@ impl Feature {
             Self::Sodium => "sodium_mmol_l",
             Self::Potassium => "potassium_mmol_l",
             Self::Haemoglobin => "haemoglobin_g_dl",
-            Self::Platelets => "platelets_10_9_l",
+            Self::Platelets => "platelets_10e9_l",
             Self::Albumin => "albumin_g_dl",
             Self::Bilirubin => "bilirubin_mg_dl",
             Self::Alt => "alt_u_l",

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use organtwin_simulations::kidney::Sex;
+
 use super::bulk::{Measured, Reading, Record, Unusable};
 use super::codes::Feature;
 use super::report::{Finding, FindingCode};
 use super::time;
+use crate::kidney;
 
 /// Ages, in completed years, for which the kidney formulas hold.
 const ADULT_YEARS: std::ops::RangeInclusive<i32> = 18..=115;
@@ -16,15 +19,6 @@ pub struct Policy {
     /// Days from the reference date beyond which a feature counts as missing; a feature that is not named
     /// has no bound, and its gap is reported.
     pub windows: BTreeMap<Feature, u32>,
-}
-
-/// A patient's sex as the formulas use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sex {
-    /// `female` in FHIR's administrative gender.
-    Female,
-    /// `male` in FHIR's administrative gender.
-    Male,
 }
 
 /// The source features of one patient, in the clear. Never leaves the hospital.
@@ -79,15 +73,11 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
         }
     }
 
-    let sex = match record.gender.as_deref() {
-        Some("female") => Some(Sex::Female),
-        Some("male") => Some(Sex::Male),
-        _ => {
-            let detail = "the formulas need the gender female or male";
-            reasons.push(Finding::new(FindingCode::SexUnknown, None, detail));
-            None
-        }
-    };
+    let sex = record.gender.as_deref().and_then(kidney::sex);
+    if sex.is_none() {
+        let detail = "the formulas need the gender female or male";
+        reasons.push(Finding::new(FindingCode::SexUnknown, None, detail));
+    }
     let age = age(record, reference.as_ref(), &mut warnings, &mut reasons);
     let source = match (sex, age) {
         (Some(sex), Some(age_years)) if reasons.is_empty() => Ok(Source { sex, age_years, values }),

@@ -1,3 +1,5 @@
+use organtwin_simulations::kidney::Sex;
+
 use super::*;
 
 const BORN_1960: &str = r#"{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1960-06-15","name":[{"family":"Secretname"}]}"#;
