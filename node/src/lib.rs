@@ -3,5 +3,13 @@
 //! Data flows from the command line and the HTTP API through [`hospital::NodeHandle`] into one loop,
 //! and back out of it as effects on the network, the store and the machine's cores.
 
+pub mod api;
+pub mod cli;
+pub mod config;
 pub mod fhir;
 pub mod hospital;
+pub mod identity;
+pub mod kidney;
+pub mod planning;
+pub mod private_file;
+pub mod store;

@@ -1,3 +1,5 @@
 //! The `organtwin` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    organtwin::cli::main()
+}

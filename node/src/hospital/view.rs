@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A study's description in the language of the simulations crate.
-pub type StudySpec = serde_json::Value;
+pub use organtwin_simulations::StudySpec;
 
 /// The node at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,129 @@
+//! The command line: one subcommand per thing an operator does.
+//!
+//! Exit codes: 0 ok, 1 a check failed or the consortium refused, 2 wrong usage, 3 the environment. With `--json`
+//! one object with a `schema` goes to standard output, also for errors.
+
+mod audit;
+mod ceremony;
+mod doctor;
+mod failure;
+mod hospital;
+mod output;
+mod roster;
+mod run;
+mod study;
+mod twin;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::Client;
+use crate::config::HospitalDir;
+use failure::Failure;
+use output::Output;
+
+/// Joint drug studies of several hospitals on encrypted organ twins, under a key that nobody holds.
+#[derive(Parser)]
+#[command(name = "organtwin", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a hospital's directory: configuration, keys, API token
+    Init(hospital::InitArgs),
+    /// Make, sign and show the consortium's roster
+    #[command(subcommand)]
+    Roster(roster::RosterCommand),
+    /// Run the hospital's node until it is told to stop
+    Run(run::RunArgs),
+    /// Show the node at a glance
+    Status(Common),
+    /// Check the hospital's directory, machine and node
+    Doctor(Common),
+    /// Make the joint key
+    #[command(subcommand)]
+    Ceremony(ceremony::CeremonyCommand),
+    /// Patients in, encrypted twins out
+    #[command(subcommand)]
+    Twin(twin::TwinCommand),
+    /// Plan, propose, decide and read studies
+    #[command(subcommand)]
+    Study(study::StudyCommand),
+    /// Export a study's transcript, and check one without any key
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+}
+
+/// What every command that concerns one hospital takes.
+#[derive(Args, Clone)]
+struct Common {
+    /// The hospital's directory
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Common {
+    fn hospital(&self) -> HospitalDir {
+        HospitalDir::new(&self.dir)
+    }
+
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::open(&self.hospital())?)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.command.output();
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(failure) => failure.report(output),
+    }
+}
+
+impl Command {
+    fn output(&self) -> Output {
+        match self {
+            Self::Init(args) => args.common.output,
+            Self::Roster(command) => command.output(),
+            Self::Run(args) => args.common.output,
+            Self::Status(common) | Self::Doctor(common) => common.output,
+            Self::Ceremony(command) => command.output(),
+            Self::Twin(command) => command.output(),
+            Self::Study(command) => command.output(),
+            Self::Audit(command) => command.output(),
+        }
+    }
+
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Init(args) => hospital::init(&args),
+            Self::Roster(command) => command.run(),
+            Self::Run(args) => run::run(&args),
+            Self::Status(common) => hospital::status(&common),
+            Self::Doctor(common) => doctor::run(&common),
+            Self::Ceremony(command) => command.run(),
+            Self::Twin(command) => command.run(),
+            Self::Study(command) => command.run(),
+            Self::Audit(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}
