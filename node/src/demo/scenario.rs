@@ -1,0 +1,295 @@
+//! Scenario files: a consortium, its patients, a study, what goes wrong, and what must come out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use organtwin_simulations::{Program, Schema, StudySpec};
+use organtwin_threshold::{Committee, Passive};
+use serde::{Deserialize, Serialize};
+
+use crate::fhir::Feature;
+
+/// The scenarios that the program carries, by name.
+pub const CARRIED: [(&str, &str); 5] = [
+    ("vancomycin", include_str!("../../../scenarios/vancomycin.toml")),
+    ("small-cohort", include_str!("../../../scenarios/small-cohort.toml")),
+    ("hospital-killed", include_str!("../../../scenarios/hospital-killed.toml")),
+    ("two-rejections", include_str!("../../../scenarios/two-rejections.toml")),
+    ("three-hospitals", include_str!("../../../scenarios/three-hospitals.toml")),
+];
+
+const MAX_SCENARIO: u64 = 64 * 1024;
+const MAX_HOSPITALS: usize = 12;
+
+/// A scenario as its file writes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// `organtwin.scenario/1`.
+    pub schema: String,
+    /// Who takes part.
+    pub consortium: Consortium,
+    /// Whose data go in.
+    pub cohort: Cohort,
+    /// What is asked: the content of the study file that is proposed.
+    pub study: StudySection,
+    /// How the hospitals vote; those not named approve.
+    #[serde(default)]
+    pub votes: Votes,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Faults,
+    /// What must come out.
+    pub expect: Expect,
+}
+
+/// `[consortium]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consortium {
+    /// The consortium's name.
+    pub name: String,
+    /// The hospitals' names; their order numbers the parties from 1.
+    pub hospitals: Vec<String>,
+    /// Most hospitals that may be corrupt.
+    pub threshold: u8,
+    /// Accepts a committee that is only secure while everyone follows the protocol (n <= 3t).
+    #[serde(default)]
+    pub allow_passive: bool,
+}
+
+/// `[cohort]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cohort {
+    /// `synthea` (carried by the program) or a directory with `hospital-N/{Patient,Observation}.ndjson`,
+    /// relative to the scenario file.
+    pub data: PathBuf,
+    /// Most patients in all, the same share of every hospital.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Days before the newest creatinine within which a feature must have been measured to count; none by default.
+    #[serde(default)]
+    pub windows: BTreeMap<String, u32>,
+}
+
+/// `[study]`: what `organtwin study propose` reads as a file of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudySection {
+    /// Short title.
+    pub title: String,
+    /// The question in a sentence.
+    pub question: String,
+    /// Approvals needed; absent means 2t+1, at most n.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u8>,
+    /// Model, arms, cuts, histogram, k.
+    pub study: StudySpec,
+}
+
+/// `[votes]`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Votes {
+    /// Parties that reject.
+    #[serde(default)]
+    pub reject: Vec<u8>,
+    /// What they say.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `[faults]`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Faults {
+    /// Parties whose process is killed once every shard has been evaluated.
+    #[serde(default)]
+    pub kill_after_evaluation: Vec<u8>,
+}
+
+/// How a study ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The result was released.
+    Opened,
+    /// Nothing was opened.
+    NotOpened,
+}
+
+/// `[expect]`: what the demo checks beyond what every demo must hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// How the study ends.
+    pub outcome: Outcome,
+    /// Twins in the study.
+    #[serde(default)]
+    pub twins: Option<u32>,
+    /// Whether the opened numbers are those of the evaluation in the clear.
+    #[serde(default)]
+    pub equal_to_clear: Option<bool>,
+    /// Rows that stay closed: an arm by its dose, or `histogram`. All others must be open.
+    #[serde(default)]
+    pub suppressed: Option<Vec<String>>,
+    /// What the key certificate says: `active` or `passive`.
+    #[serde(default)]
+    pub security: Option<String>,
+}
+
+impl Scenario {
+    /// Reads a scenario by the name it is carried under, or from a file.
+    ///
+    /// Returns the directory against which its paths are meant.
+    pub fn read(name: Option<&str>) -> Result<(Self, PathBuf)> {
+        let name = name.unwrap_or("vancomycin");
+        if let Some((_, text)) = CARRIED.iter().find(|(carried, _)| *carried == name) {
+            let scenario = Self::parse(text).with_context(|| format!("scenario '{name}'"))?;
+            return Ok((scenario, PathBuf::from(".")));
+        }
+        let path = Path::new(name);
+        let names: Vec<&str> = CARRIED.iter().map(|(name, _)| *name).collect();
+        let size = std::fs::metadata(path)
+            .with_context(|| {
+                format!("no scenario '{name}': give a file that exists or one of {}", names.join(", "))
+            })?
+            .len();
+        ensure!(size <= MAX_SCENARIO, "{name}: a scenario is at most {MAX_SCENARIO} bytes, this file has {size}");
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+        let scenario = Self::parse(&text).with_context(|| name.to_owned())?;
+        let base = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok((scenario, base.unwrap_or(Path::new(".")).to_owned()))
+    }
+
+    /// Parses and checks everything that can be checked before a process is started.
+    pub fn parse(text: &str) -> Result<Self> {
+        let scenario: Self = toml::from_str(text)?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<()> {
+        let expected = "organtwin.scenario/1";
+        ensure!(self.schema == expected, "schema: expected \"{expected}\", got \"{}\"", self.schema);
+        let n = self.consortium.hospitals.len();
+        ensure!((3..=MAX_HOSPITALS).contains(&n), "consortium.hospitals: expected 3 to {MAX_HOSPITALS} names, got {n}");
+        let n = u8::try_from(n)?;
+        let t = self.consortium.threshold;
+        let passive = if self.consortium.allow_passive { Passive::Allow } else { Passive::Refuse };
+        Committee::new(n, t, passive).context("consortium")?;
+        if let Some(quorum) = self.study.quorum {
+            ensure!(
+                quorum > t && quorum <= n,
+                "study.quorum: expected a number from t+1 = {} to n = {n}, got {quorum}",
+                t + 1
+            );
+        }
+        for (field, parties) in
+            [("votes.reject", &self.votes.reject), ("faults.kill_after_evaluation", &self.faults.kill_after_evaluation)]
+        {
+            for party in parties {
+                ensure!((1..=n).contains(party), "{field}: expected parties from 1 to {n}, got {party}");
+            }
+        }
+        if self.cohort.limit == Some(0) {
+            bail!("cohort.limit: expected at least 1, got 0; leave it out for all patients");
+        }
+        for feature in self.cohort.windows.keys() {
+            ensure!(Feature::by_name(feature).is_some(), "cohort.windows: no feature is called '{feature}'");
+        }
+        Program::compile(&self.study.study, &Schema::kidney()).context("study.study")?;
+        Ok(())
+    }
+
+    /// The approvals that open the study.
+    pub fn quorum(&self) -> u8 {
+        let n = u8::try_from(self.consortium.hospitals.len()).unwrap_or(u8::MAX);
+        self.study.quorum.unwrap_or((2 * self.consortium.threshold + 1).min(n))
+    }
+
+    /// Most patients taken from each hospital.
+    pub fn limit_per_hospital(&self) -> Option<usize> {
+        self.cohort.limit.map(|limit| limit.div_ceil(self.consortium.hospitals.len()))
+    }
+}
+
+/// The bulk files of one hospital, copied to a place the nodes can read.
+pub struct HospitalFiles {
+    /// `Patient.ndjson`.
+    pub patients: PathBuf,
+    /// `Observation.ndjson`.
+    pub observations: PathBuf,
+}
+
+macro_rules! carried_data {
+    ($($number:literal),*) => {
+        [$((
+            include_bytes!(concat!("../../../scenarios/data/synthea/hospital-", $number, "/Patient.ndjson")).as_slice(),
+            include_bytes!(concat!("../../../scenarios/data/synthea/hospital-", $number, "/Observation.ndjson")).as_slice(),
+        )),*]
+    };
+}
+
+const SYNTHEA: [(&[u8], &[u8]); 4] = carried_data!("1", "2", "3", "4");
+
+/// Finds the files of hospital `number`; what the program carries is written below `work`.
+pub fn hospital_files(cohort: &Cohort, base: &Path, work: &Path, number: usize) -> Result<HospitalFiles> {
+    let name = format!("hospital-{number}");
+    if cohort.data == Path::new("synthea") {
+        let Some((patients, observations)) = SYNTHEA.get(number - 1) else {
+            bail!("cohort.data: the carried data set has {} hospitals, hospital {number} was asked for", SYNTHEA.len());
+        };
+        let dir = work.join("data").join(&name);
+        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let files =
+            HospitalFiles { patients: dir.join("Patient.ndjson"), observations: dir.join("Observation.ndjson") };
+        for (path, bytes) in [(&files.patients, patients), (&files.observations, observations)] {
+            std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        }
+        return Ok(files);
+    }
+    let dir = base.join(&cohort.data).join(name);
+    let files = HospitalFiles { patients: dir.join("Patient.ndjson"), observations: dir.join("Observation.ndjson") };
+    for path in [&files.patients, &files.observations] {
+        ensure!(path.is_file(), "cohort.data: expected the file {}, which does not exist", path.display());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(from: &str, to: &str) -> String {
+        let text = CARRIED[0].1;
+        assert!(text.contains(from), "the default scenario no longer contains {from}");
+        text.replace(from, to)
+    }
+
+    #[test]
+    fn every_carried_scenario_is_sound() {
+        for (name, text) in CARRIED {
+            Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_one_clear_error() {
+        for (from, to, word) in [
+            ("quorum = 3", "quorum = 1", "study.quorum"),
+            ("quorum = 3", "quorum = 5", "study.quorum"),
+            ("quorum = 3", "quorom = 3", "quorom"),
+            ("vancomycin-goti-2018", "aspirin", "aspirin"),
+            ("2000.0]", "200000.0]", "200000"),
+            ("threshold = 1", "threshold = 2", "consortium"),
+            ("scenario/1", "scenario/9", "scenario/9"),
+            ("[expect]", "[votes]\nreject = [7]\n[expect]", "votes.reject"),
+        ] {
+            let error = format!("{:#}", Scenario::parse(&with(from, to)).unwrap_err());
+            assert!(error.contains(word), "{from} -> {to}: {error}");
+        }
+    }
+}
