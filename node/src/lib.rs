@@ -6,10 +6,12 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod fhir;
 pub mod hospital;
 pub mod identity;
 pub mod kidney;
+pub mod memory;
 pub mod planning;
 pub mod private_file;
 pub mod store;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::hospital::view::{CeremonyStatus, NodeStatus, StudyView};
+use crate::hospital::{CeremonyStatus, NodeStatus, StudyView};
 
 /// How long a node may take to listen, the nodes to find each other, and so on; a demo never waits forever.
 const START_WAIT: Duration = Duration::from_secs(120);

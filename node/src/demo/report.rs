@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::consortium::Hospitals;
 use super::scenario::{Consortium, Expect, Outcome, Scenario};
-use crate::hospital::view::{CeremonyStatus, Forecast, StudyView};
+use crate::hospital::{CeremonyStatus, Forecast, StudyView};
 
 /// `organtwin.demo/1`.
 #[derive(Debug, Serialize)]

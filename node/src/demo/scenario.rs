@@ -8,7 +8,7 @@ use organtwin_simulations::{Program, Schema, StudySpec};
 use organtwin_threshold::{Committee, Passive};
 use serde::{Deserialize, Serialize};
 
-use crate::fhir::Feature;
+use crate::fhir::{Feature, Policy};
 
 /// The scenarios that the program carries, by name.
 pub const CARRIED: [(&str, &str); 5] = [
@@ -197,9 +197,7 @@ impl Scenario {
         if self.cohort.limit == Some(0) {
             bail!("cohort.limit: expected at least 1, got 0; leave it out for all patients");
         }
-        for feature in self.cohort.windows.keys() {
-            ensure!(Feature::by_name(feature).is_some(), "cohort.windows: no feature is called '{feature}'");
-        }
+        self.ingest_policy()?;
         Program::compile(&self.study.study, &Schema::kidney()).context("study.study")?;
         Ok(())
     }
@@ -208,6 +206,15 @@ impl Scenario {
     pub fn quorum(&self) -> u8 {
         let n = u8::try_from(self.consortium.hospitals.len()).unwrap_or(u8::MAX);
         self.study.quorum.unwrap_or((2 * self.consortium.threshold + 1).min(n))
+    }
+
+    /// The windows as ingest takes them.
+    pub fn ingest_policy(&self) -> Result<Policy> {
+        let windows = self.cohort.windows.iter().map(|(name, days)| {
+            let feature = Feature::by_name(name).with_context(|| format!("no feature is called '{name}'"))?;
+            Ok((feature, *days))
+        });
+        Ok(Policy { windows: windows.collect::<Result<_>>().context("cohort.windows")? })
     }
 
     /// Most patients taken from each hospital.

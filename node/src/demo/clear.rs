@@ -1,0 +1,51 @@
+//! The same study in the clear, over all patients' data: what only a demo can see.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use organtwin_simulations::{NoiseModel, StudyResult, Weights, clear};
+use organtwin_threshold::{Committee, Family, ParameterSet, PartyId, Passive};
+use serde_json::Value;
+
+use super::scenario::{HospitalFiles, Scenario};
+use crate::fhir::Pseudonyms;
+use crate::kidney::prepare;
+use crate::planning::{Circumstances, plan_of};
+
+/// What the consortium must have opened.
+pub struct Clear {
+    /// The opened 4-bit values.
+    pub opened: Vec<u8>,
+    /// The decoded result.
+    pub result: Value,
+}
+
+/// Reads the patients as the hospitals did and evaluates the study on their plaintext weights.
+pub fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<Clear> {
+    let mut twins: BTreeMap<u8, Vec<Weights>> = BTreeMap::new();
+    let policy = scenario.ingest_policy()?;
+    for (number, files) in (1u8..).zip(files) {
+        let paths = [files.patients.clone(), files.observations.clone()];
+        // Pseudonyms play no part in the numbers.
+        let (_, prepared) = prepare(&paths, &policy, &Pseudonyms::new([0; 32]), scenario.limit_per_hospital())?;
+        twins.insert(number, prepared.into_iter().map(|patient| patient.weights).collect());
+    }
+    let consortium = &scenario.consortium;
+    let passive = if consortium.allow_passive { Passive::Allow } else { Passive::Refuse };
+    let committee = Committee::new(u8::try_from(consortium.hospitals.len())?, consortium.threshold, passive)?;
+    let counts = twins
+        .iter()
+        .filter_map(|(party, twins)| Some((PartyId::new(*party)?, u32::try_from(twins.len()).ok()?)))
+        .collect();
+    let terms = |family| u32::try_from(committee.family(family).len());
+    let circumstances = Circumstances {
+        noise: NoiseModel::new(ParameterSet::production().classic(), terms(Family::Lin)?, terms(Family::Live)?),
+        seconds_per_bootstrap: 0.0,
+        cores: 1,
+    };
+    let plan = plan_of(&scenario.study.study, &counts, &committee, &circumstances)
+        .context("planning the comparison in the clear")?;
+    let opened = clear::run(&plan, &twins);
+    let result = serde_json::to_value(StudyResult::decode(&plan, &opened)?)?;
+    Ok(Clear { opened, result })
+}
