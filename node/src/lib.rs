@@ -6,7 +6,6 @@
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod fhir;
 pub mod hospital;
 pub mod identity;

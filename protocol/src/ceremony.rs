@@ -313,17 +313,18 @@ impl View<'_> {
         }
         let opened = self.said.opened.get(&stage);
         let mine = opened.and_then(|opened| opened.get(&self.me));
-        let Some((_, digest)) = mine else {
+        let Some((_, digest)) = mine.copied() else {
             return Ok(Some(match self.local.opened.get(&stage) {
                 Some(digest) => Step::State(Body::StageOpened { session, stage, digest: *digest }),
                 None => Step::Absorb { session, stage, roots },
             }));
         };
-        let opened = opened.unwrap_or(&nobody_opened());
+        let nobody = BTreeMap::new();
+        let opened = opened.unwrap_or(&nobody);
         if let Some(wait) = self.wait_for(Phase::Stage(stage), opened) {
             return Ok(Some(wait));
         }
-        Ok(self.differs(opened, digest, "opened a stage to another digest"))
+        Ok(self.differs(opened, &digest, "opened a stage to another digest"))
     }
 
     /// C7: the assembled key decrypts what was encrypted under it.
@@ -443,8 +444,6 @@ impl View<'_> {
 }
 
 fn missing(roster: &Roster, there: impl Fn(PartyId) -> bool) -> Vec<PartyId> {
-    roster.committee().parties().filter(|party| !there(*party)).collect()
+    roster.members().iter().map(|member| member.party).filter(|party| !there(*party)).collect()
 }
 
-#[cfg(test)]
-mod tests;

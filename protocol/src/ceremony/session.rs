@@ -46,7 +46,7 @@ pub fn attempt_to_join(fold: &Fold, me: PartyId) -> Option<u32> {
             return None;
         }
     }
-    let latest = fold.roster().committee().parties().filter_map(|party| joined(fold, party)).max().unwrap_or(1);
+    let latest = fold.roster().members().iter().filter_map(|member| joined(fold, member.party)).max().unwrap_or(1);
     Some(if mine.is_some_and(|mine| mine >= latest) { latest.saturating_add(1) } else { latest.max(1) })
 }
 
