@@ -12,12 +12,27 @@
 
 pub mod committee;
 pub mod digest;
+mod families;
+pub mod keygen;
+pub mod open;
+pub mod params;
 pub mod party;
 pub mod prf;
+pub mod public_key;
+pub mod seal;
 pub mod secret;
+pub mod seeds;
+pub mod share;
 
 pub use committee::{Committee, CommitteeError, Family, Passive, Security};
 pub use digest::{Digest, SessionId};
-pub use party::{PartyId, PartySet, PieceId};
+pub use keygen::{KeyCeremony, KeygenError, Stage};
+pub use open::{Group, Groups, PieceSeeds, Width};
+pub use params::{NoiseBits, ParameterError, ParameterSet};
+pub use party::{PartyId, PartyIdError, PartySet, PieceId};
 pub use prf::{Label, PrfStream, Seed};
+pub use public_key::{PublicKey, PublicKeyError, PublicKeyInfo};
+pub use seal::{SealError, SealingKey};
 pub use secret::Secret;
+pub use seeds::{SeedShare, combine_seed, seed_commitment};
+pub use share::KeyShare;
