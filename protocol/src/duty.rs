@@ -370,3 +370,6 @@ pub fn release_body(
 pub fn result_body(fold: &Fold, manifest: Digest, squashed: Digest, values: Vec<u8>) -> Body {
     Body::ResultReleased { manifest, squashed, feeds: fold.heads(), values: values.into() }
 }
+
+#[cfg(test)]
+mod tests;

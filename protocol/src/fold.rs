@@ -14,7 +14,7 @@ pub use facts::{
     AggregateClaim, Approval, BatchFacts, CertificateFacts, Deposit, Facts, PartialFacts, Proposal, Rejection,
     ReleaseFacts, ShardClaim, StudyFacts,
 };
-pub use rules::RuleBroken;
+pub use rules::{RuleBroken, own_groups};
 
 use crate::digest::{self, Digest};
 use crate::evidence::Equivocation;

@@ -28,3 +28,6 @@ pub mod tally;
 pub mod transcript;
 pub mod twin;
 pub mod verify;
+
+#[cfg(test)]
+mod scene;

@@ -357,3 +357,6 @@ fn eligible(fold: &Fold, heads: &BTreeMap<PartyId, u64>, schema: &Digest, twin: 
     let (expected, got) = (fold.roster().receipts_needed(), others + 1);
     if got < expected { Err(Ineligible::TooFewReceipts { expected, got }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -291,3 +291,6 @@ fn complete(partials: &[PartialFacts], blocks: u32) -> Option<(Digest, BTreeMap<
     (next == blocks).then_some(())?;
     Some((ordered.first()?.hash, values))
 }
+
+#[cfg(test)]
+mod tests;

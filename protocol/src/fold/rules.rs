@@ -217,7 +217,7 @@ fn heads(roster: &Roster, feeds: &[FeedHead]) -> Checked {
 }
 
 /// The positions of the groups that a party prepares input masks with.
-pub(crate) fn own_groups(roster: &Roster, party: PartyId) -> impl Iterator<Item = u16> {
+pub fn own_groups(roster: &Roster, party: PartyId) -> impl Iterator<Item = u16> {
     let family = roster.committee().family(Family::Live);
     (0u16..).zip(family).filter(move |(_, group)| group.contains(party)).map(|(index, _)| index)
 }
