@@ -10,10 +10,15 @@
     clippy::print_stdout
 )]
 
+pub mod budget;
 pub mod committee;
+pub mod decrypt;
+pub mod determinism;
 pub mod digest;
 mod families;
+pub mod inputs;
 pub mod keygen;
+pub mod noise;
 pub mod open;
 pub mod params;
 pub mod party;
@@ -23,10 +28,16 @@ pub mod seal;
 pub mod secret;
 pub mod seeds;
 pub mod share;
+pub mod squash;
 
+pub use budget::{BudgetError, OpeningBudget};
 pub use committee::{Committee, CommitteeError, Family, Passive, Security};
+pub use decrypt::{Agreed, AgreementError, DecryptError, agree, recombine};
+pub use determinism::instruction_class;
 pub use digest::{Digest, SessionId};
+pub use inputs::{BatchBodies, BatchId, InputError, InputPad, SlotRange};
 pub use keygen::{KeyCeremony, KeygenError, Stage};
+pub use noise::NoiseConstants;
 pub use open::{Group, Groups, PieceSeeds, Width};
 pub use params::{NoiseBits, ParameterError, ParameterSet};
 pub use party::{PartyId, PartyIdError, PartySet, PieceId};
@@ -36,3 +47,4 @@ pub use seal::{SealError, SealingKey};
 pub use secret::Secret;
 pub use seeds::{SeedShare, combine_seed, seed_commitment};
 pub use share::KeyShare;
+pub use squash::{SquashError, SquashedBlocks, squash};
