@@ -10,6 +10,9 @@ mod runtime;
 mod server;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use runtime::{Runtime, Token};

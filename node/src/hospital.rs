@@ -1,6 +1,6 @@
 //! The running node: one loop, and the handle through which everything else speaks to it.
 
-mod command;
+pub(crate) mod command;
 mod error;
 mod handle;
 mod view;

@@ -4,6 +4,7 @@
 //! and back out of it as effects on the network, the store and the machine's cores.
 
 pub mod api;
+//AUDIT pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod fhir;

@@ -152,3 +152,13 @@ impl NodeHandle {
         self.ask(Command::Shutdown).await
     }
 }
+
+#[cfg(test)]
+impl NodeHandle {
+    /// A handle whose requests the test answers itself.
+    pub(crate) fn answered_by_test() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(16);
+        let (_, changes) = watch::channel(0);
+        (Self { commands, changes }, inbox)
+    }
+}
