@@ -34,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// A whole consortium of real node processes on this machine: ceremony, ingest, study, quorum, audit
+    Demo(crate::demo::DemoArgs),
     /// Make a hospital's directory: configuration, keys, API token
     Init(hospital::InitArgs),
     /// Make, sign and show the consortium's roster
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn output(&self) -> Output {
         match self {
+            Self::Demo(args) => Output { json: args.json },
             Self::Init(args) => args.common.output,
             Self::Roster(command) => command.output(),
             Self::Run(args) => args.common.output,
@@ -105,6 +108,7 @@ impl Command {
 
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Demo(args) => crate::demo::run(&args).map_err(|error| Failure::Environment(format!("{error:#}"))),
             Self::Init(args) => hospital::init(&args),
             Self::Roster(command) => command.run(),
             Self::Run(args) => run::run(&args),

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, HospitalDir, SealConfig};
 use crate::hospital::StartError;
+use crate::planning::REAL_PARAMETERS;
 use crate::private_file::{self, PrivateFileError};
 
 const STATEMENT_KEY: &str = "statement.key";
@@ -178,15 +179,13 @@ pub fn make_roster(terms: RosterTerms, invitations: &[Invitation]) -> Result<Ros
         name: terms.consortium,
         threshold: terms.threshold,
         passive: terms.passive,
-        parameters: PARAMETERS.into(),
+        parameters: REAL_PARAMETERS.into(),
         instruction_class: INSTRUCTION_CLASS.into(),
         members: members.collect::<Result<_, _>>()?,
     };
     Ok(Roster::try_from(raw)?)
 }
 
-/// The parameter set of every consortium so far.
-const PARAMETERS: &str = "2_2-ks-pbs-tuniform-2m128/1_8";
 /// Evaluation gives the same bytes on every instruction set that the golden tests cover.
 const INSTRUCTION_CLASS: &str = "any";
 

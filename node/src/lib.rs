@@ -4,14 +4,16 @@
 //! and back out of it as effects on the network, the store and the machine's cores.
 
 pub mod api;
-//AUDIT pub mod audit;
+pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod fhir;
 pub mod hospital;
 pub mod identity;
 pub mod kidney;
 pub mod memory;
+pub mod net;
 pub mod planning;
 pub mod private_file;
 pub mod store;

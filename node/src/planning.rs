@@ -10,7 +10,7 @@ use organtwin_protocol::codec::{self, ByteString, CodecError};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::manifest::{Gate, MAX_SCENARIO_BYTES, Manifest, ProgramFacts, RowFacts};
 use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, Program, Schema, SpecError, StudySpec, plan};
-use organtwin_threshold::{Committee, PartyId};
+use organtwin_threshold::{Committee, Family, ParameterSet, PartyId};
 
 /// The machine and key that a plan is made for. Only the forecast's seconds depend on the machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,12 +35,39 @@ pub enum PlanningError {
     /// The scenario cannot be written or read.
     #[error("the study's scenario: {0}")]
     Codec(#[from] CodecError),
+    /// The roster or certificate names parameters that are no real ones.
+    #[error("'{0}' is not a parameter set for real keys; expected {expected}", expected = REAL_PARAMETERS)]
+    Parameters(String),
     /// The manifest says something of its program that is not so.
     #[error("the manifest's {what} is not what its scenario compiles to: do not approve this study")]
     Contradiction {
         /// Which part.
         what: &'static str,
     },
+}
+
+/// The parameter set of every consortium so far.
+pub const REAL_PARAMETERS: &str = "2_2-ks-pbs-tuniform-2m128/1_8";
+
+/// The parameter set of that name, if it protects anything.
+pub fn real_parameters(id: &str) -> Result<ParameterSet, PlanningError> {
+    let set = ParameterSet::by_id(id).filter(ParameterSet::is_real);
+    set.ok_or_else(|| PlanningError::Parameters(id.chars().take(64).collect()))
+}
+
+impl Circumstances {
+    /// Those of a joint key, as far as roster and parameters say; the speed is that of the given machine.
+    pub fn of_key(
+        parameters: &str,
+        committee: &Committee,
+        seconds_per_bootstrap: f64,
+        cores: u16,
+    ) -> Result<Self, PlanningError> {
+        let terms = |family| u32::try_from(committee.family(family).len()).unwrap_or(u32::MAX);
+        let set = real_parameters(parameters)?;
+        let noise = NoiseModel::new(set.compute(), terms(Family::Lin), terms(Family::Live));
+        Ok(Self { noise, seconds_per_bootstrap, cores })
+    }
 }
 
 /// Plans a study over so many twins of each hospital.

@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use organtwin_protocol::transcript::MAX_TRANSCRIPT_BYTES;
 
 use super::Common;
-use super::failure::{Failure, write_new_file};
-use super::output::{Output, bytes};
+use super::failure::{Failure, read_file, write_new_file};
+use super::output::{Output, bytes, table};
+use crate::audit::{self, Audit};
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
     /// Write a study's transcript into a file
     Export(ExportArgs),
+    /// Check a transcript with nothing but the file: no key, no node, no network
+    Verify(VerifyArgs),
 }
 
 #[derive(Args)]
@@ -26,16 +30,26 @@ pub(super) struct ExportArgs {
     output: PathBuf,
 }
 
+#[derive(Args)]
+pub(super) struct VerifyArgs {
+    /// The transcript
+    file: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
 impl AuditCommand {
     pub(super) fn output(&self) -> Output {
         match self {
             Self::Export(args) => args.common.output,
+            Self::Verify(args) => args.output,
         }
     }
 
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Export(args) => export(&args),
+            Self::Verify(args) => verify(&args),
         }
     }
 }
@@ -49,4 +63,24 @@ fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
         format!("wrote {} ({size}); check it anywhere with `organtwin audit verify`", args.output.display())
     });
     Ok(ExitCode::SUCCESS)
+}
+
+fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let transcript = read_file(&args.file, MAX_TRANSCRIPT_BYTES as u64)?;
+    let audit = audit::verify(&transcript);
+    args.output.show("organtwin.audit/1", &audit, || text(&audit));
+    Ok(if audit.passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn text(audit: &Audit) -> String {
+    let rows = audit.checks.iter().map(|check| {
+        let word = if check.passed { "ok" } else { "FAILED" };
+        vec![word.to_owned(), check.name.clone(), check.detail.clone()]
+    });
+    let mut text = table(&["", "check", "finding"], rows);
+    for study in &audit.studies {
+        text += &format!("\n\n{}\n{}", study.title, study.text);
+    }
+    let verdict = if audit.passed { "every check passed" } else { "the audit FAILED" };
+    text + "\n" + verdict
 }

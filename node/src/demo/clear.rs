@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use organtwin_simulations::{NoiseModel, StudyResult, Weights, clear};
-use organtwin_threshold::{Committee, Family, ParameterSet, PartyId, Passive};
+use organtwin_simulations::{StudyResult, Weights, clear};
+use organtwin_threshold::{Committee, PartyId, Passive};
 use serde_json::Value;
 
 use super::scenario::{HospitalFiles, Scenario};
 use crate::fhir::Pseudonyms;
 use crate::kidney::prepare;
-use crate::planning::{Circumstances, plan_of};
+use crate::planning::{Circumstances, REAL_PARAMETERS, plan_of};
 
 /// What the consortium must have opened.
 pub struct Clear {
@@ -37,12 +37,7 @@ pub fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<Clear> {
         .iter()
         .filter_map(|(party, twins)| Some((PartyId::new(*party)?, u32::try_from(twins.len()).ok()?)))
         .collect();
-    let terms = |family| u32::try_from(committee.family(family).len());
-    let circumstances = Circumstances {
-        noise: NoiseModel::new(ParameterSet::production().classic(), terms(Family::Lin)?, terms(Family::Live)?),
-        seconds_per_bootstrap: 0.0,
-        cores: 1,
-    };
+    let circumstances = Circumstances::of_key(REAL_PARAMETERS, &committee, 0.0, 1)?;
     let plan = plan_of(&scenario.study.study, &counts, &committee, &circumstances)
         .context("planning the comparison in the clear")?;
     let opened = clear::run(&plan, &twins);

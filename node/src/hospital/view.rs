@@ -204,6 +204,8 @@ pub struct Forecast {
     pub log2_failure: f64,
     /// Seconds on this machine, were it to share the work with its peers evenly.
     pub seconds: f64,
+    /// Seconds of one bootstrap on one idle core of this machine under the joint key.
+    pub seconds_per_bootstrap: f64,
     /// Bytes sent to each peer.
     pub bytes_per_peer: u64,
     /// Error of the integers against the textbook formula, in `error_unit`.
