@@ -6,10 +6,10 @@ mod number;
 mod schedule;
 
 pub(crate) use close::{Hospital, Layout, Output, aggregate};
-pub(crate) use decide::{cut_count, twin_bits};
+pub(crate) use decide::{cut_count, sum_bits, twin_bits};
 pub(crate) use number::Number;
-pub(crate) use schedule::Schedule;
 pub use schedule::ScheduleError;
+pub(crate) use schedule::{Schedule, SumTask};
 
 /// A bit or a digit's unit on the torus: five bits without padding, or four below a padding bit.
 pub(crate) const ONE: u64 = 1 << 59;
@@ -18,3 +18,6 @@ pub(crate) const ONE_LOG: u32 = 59;
 
 /// The two blocks of a cell in a shard: the count modulo 4, and the rest of it (0 to 7).
 pub(crate) const SHARD_BLOCKS: usize = 2;
+
+#[cfg(test)]
+mod tests;

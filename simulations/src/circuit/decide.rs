@@ -180,7 +180,7 @@ pub(crate) fn together(bits: u32) -> (usize, usize) {
     }
 }
 
-fn sum_bits<M: Machine>(
+pub(crate) fn sum_bits<M: Machine>(
     machine: &M,
     task: &SumTask,
     slots: &[M::Wire],
