@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod hospital;
 mod output;
+mod params;
 mod roster;
 mod run;
 mod study;
@@ -59,6 +60,8 @@ enum Command {
     /// Export a study's transcript, and check one without any key
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Failure probability, noise, flooding and bytes of a committee, from their formulas
+    Params(params::ParamsArgs),
 }
 
 /// What every command that concerns one hospital takes.
@@ -103,6 +106,7 @@ impl Command {
             Self::Twin(command) => command.output(),
             Self::Study(command) => command.output(),
             Self::Audit(command) => command.output(),
+            Self::Params(args) => args.output,
         }
     }
 
@@ -118,6 +122,7 @@ impl Command {
             Self::Twin(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Audit(command) => command.run(),
+            Self::Params(args) => params::run(&args),
         }
     }
 }

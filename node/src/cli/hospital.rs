@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::{bytes, short, table};
-use super::{Common, run};
+use super::Common;
 use crate::api::Token;
 use crate::config::{Config, SealConfig};
 use crate::hospital::NodeStatus;

@@ -95,7 +95,7 @@ async fn asked_to_stop(until_stdin_closes: bool) {
             let _ = closed.send(());
         });
     } else {
-        std::mem::drop(closed);
+        drop(closed);
     }
     let stdin = async {
         if until_stdin_closes {
@@ -126,18 +126,6 @@ pub(super) fn passphrase(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
         Failure::Environment(format!("no passphrase: {error}; set ORGANTWIN_PASSPHRASE or start from a terminal"))
     })
-}
-
-/// A passphrase for a new directory, asked for twice on a terminal.
-pub(super) fn new_passphrase() -> Result<Zeroizing<String>, Failure> {
-    let first = passphrase("Passphrase for the hospital's secrets: ")?;
-    if first.len() < 12 {
-        return Err(Failure::Usage("expected a passphrase of at least 12 bytes; or use --key-file".into()));
-    }
-    if std::env::var_os("ORGANTWIN_PASSPHRASE").is_none() && passphrase("Once more: ")? != first {
-        return Err(Failure::Usage("the two passphrases differ".into()));
-    }
-    Ok(first)
 }
 
 fn log_to_stderr() {
