@@ -52,7 +52,7 @@ pub(crate) fn complain(line: &str) {
 /// A table with a header.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
     if std::io::stdout().is_terminal() {
         table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     }
@@ -61,6 +61,11 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         table.add_row(row);
     }
     table.to_string()
+}
+
+/// Names and values, one a line.
+pub(crate) fn lines(rows: Vec<(&str, String)>) -> String {
+    rows.into_iter().map(|(name, value)| format!("{name:14}{value}\n")).collect()
 }
 
 /// A progress bar on a terminal, and nothing elsewhere.

@@ -10,7 +10,7 @@ use organtwin_threshold::{Committee, Family, ParameterSet, Passive, Security};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::{Output, table};
+use super::output::{Output, lines};
 
 /// A bootstrap must not fail more often than this, log2.
 const LOG2_BOUND: f64 = -128.0;
@@ -161,5 +161,5 @@ fn text(view: &ParamsView) -> String {
     rows.push(("flooding", format!("width 2^{:.2}", flooding.log2_width)));
     rows.push(("openings", format!("{} blocks over the key's life at {} bits", flooding.openings, flooding.statistical_bits)));
     rows.push(("", format!("{} blocks at {} bits", flooding.openings_at_least_bits, flooding.least_bits)));
-    table(&["", ""], rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]))
+    lines(rows)
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use organtwin_simulations::{Program, Schema};
 
 use super::failure::{Failure, read_file};
-use super::output::{Output, bar, bytes, say, short, table};
+use super::output::{Output, bar, bytes, lines, say, short, table};
 use super::Common;
 use crate::hospital::{Forecast, StudyRequest, StudyView};
 
@@ -215,8 +215,4 @@ fn forecast_text(forecast: &Forecast) -> String {
         text += &format!("{note}\n");
     }
     text
-}
-
-fn lines(rows: Vec<(&str, String)>) -> String {
-    rows.into_iter().map(|(name, value)| format!("{name:14}{value}\n")).collect()
 }
