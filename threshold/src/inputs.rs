@@ -3,6 +3,8 @@
 
 mod bodies;
 mod pad;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
