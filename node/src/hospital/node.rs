@@ -1,0 +1,402 @@
+//! The loop: commands, the network's events and finished jobs come in one at a time; statements, messages and jobs go out.
+//!
+//! Everything that must survive lies in the store; what the loop holds besides is recomputed from it. After every
+//! event that changed something, [`Node::advance`] asks the protocol what is to do now and does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use organtwin_protocol::codec;
+use organtwin_protocol::digest::Digest;
+use organtwin_protocol::duty::{self, Duty, LocalView};
+use organtwin_protocol::fold::{Admitted, Fold, Refusal};
+use organtwin_protocol::identity::Identity;
+use organtwin_protocol::roster::Roster;
+use organtwin_protocol::statement::{Batch, Body, SignedStatement};
+use organtwin_simulations::Engine;
+use organtwin_threshold::PartyId;
+use tokio::sync::{mpsc, watch};
+
+use super::ceremony::Runner;
+use super::command::Command;
+use super::deposits::Deposits;
+use super::error::NodeError;
+use super::keyring::KeyRing;
+use super::peers::Fetches;
+use super::studies::StudyRun;
+use crate::config::{Config, HospitalDir};
+use crate::net::{NetEvent, Network};
+use crate::store::Store;
+
+/// How often the loop looks at the clock when nothing happens.
+const TICK: Duration = Duration::from_millis(500);
+/// How often feeds are compared with a connected peer's, in ticks.
+const COMPARE_EVERY: u64 = 4;
+/// How long the next rank waits before it takes over a shard.
+const TAKEOVER_MS: u64 = 120_000;
+/// Most statements that one call of [`Node::advance`] makes before the loop listens again.
+const MAX_STATEMENTS_AT_ONCE: usize = 64;
+
+/// What a finished job does in the loop.
+pub(super) type Apply = Box<dyn FnOnce(&mut Node) -> Result<(), NodeError> + Send>;
+
+/// One hospital's node. Lives in one task.
+pub(super) struct Node {
+    pub(super) me: PartyId,
+    pub(super) dir: HospitalDir,
+    pub(super) config: Config,
+    pub(super) identity: Identity,
+    pub(super) fold: Fold,
+    pub(super) store: Store,
+    pub(super) net: Network,
+    pub(super) local: LocalView,
+    pub(super) ceremony: Runner,
+    pub(super) key: Option<Arc<KeyRing>>,
+    pub(super) engine: Option<Arc<Engine>>,
+    pub(super) seconds_per_bootstrap: Option<f64>,
+    pub(super) deposits: Deposits,
+    pub(super) studies: BTreeMap<Digest, StudyRun>,
+    pub(super) fetches: Fetches,
+    /// The computation that has the machine's cores now, in words.
+    pub(super) heavy: Option<String>,
+    pub(super) refused: BTreeMap<String, u64>,
+    pub(super) faults: Vec<String>,
+    applies: mpsc::UnboundedSender<Apply>,
+    stored: BTreeMap<PartyId, u64>,
+    dirty: bool,
+    ticks: u64,
+}
+
+/// What a node is made of.
+pub(super) struct Parts {
+    pub(super) me: PartyId,
+    pub(super) dir: HospitalDir,
+    pub(super) config: Config,
+    pub(super) identity: Identity,
+    pub(super) roster: Roster,
+    pub(super) store: Store,
+    pub(super) net: Network,
+    pub(super) runner: Runner,
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Node {
+    /// Reads what the store holds of all feeds.
+    pub(super) fn new(parts: Parts) -> Result<(Self, mpsc::UnboundedReceiver<Apply>), NodeError> {
+        let Parts { me, dir, config, identity, roster, store, net, runner } = parts;
+        let (applies, applied) = mpsc::unbounded_channel();
+        let mut fold = Fold::new(roster);
+        let mut stored = BTreeMap::new();
+        let parties: Vec<PartyId> = fold.roster().members().iter().map(|member| member.party).collect();
+        for party in parties {
+            let length = store.feed_len(party.get())?;
+            for seq in 0..length {
+                let Some(bytes) = store.statement(party.get(), seq)? else { continue };
+                let signed: SignedStatement = codec::decode(&bytes, MAX_SIGNED_BYTES)
+                    .map_err(|error| NodeError::Bug(format!("statement {seq} of party {party} in the store: {error}")))?;
+                if let Err(refusal) = fold.admit(signed) {
+                    return Err(NodeError::Bug(format!("statement {seq} of party {party} in the store: {refusal}")));
+                }
+            }
+            stored.insert(party, length);
+        }
+        let local = LocalView { takeover_ms: TAKEOVER_MS, blobs: blobs_held(&fold, &store), ..LocalView::default() };
+        let node = Self {
+            me,
+            dir,
+            config,
+            identity,
+            fold,
+            store,
+            net,
+            local,
+            ceremony: runner,
+            key: None,
+            engine: None,
+            seconds_per_bootstrap: None,
+            deposits: Deposits::default(),
+            studies: BTreeMap::new(),
+            fetches: Fetches::default(),
+            heavy: None,
+            refused: BTreeMap::new(),
+            faults: Vec::new(),
+            applies,
+            stored,
+            dirty: true,
+            ticks: 0,
+        };
+        Ok((node, applied))
+    }
+
+    /// Runs until told to shut down. An error here is one that the node cannot survive.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut events: mpsc::Receiver<NetEvent>,
+        mut applied: mpsc::UnboundedReceiver<Apply>,
+        changes: watch::Sender<u64>,
+    ) -> Result<(), NodeError> {
+        self.open_key()?;
+        self.resume_studies()?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None => break,
+                    Some(Command::Shutdown(reply)) => {
+                        self.stop()?;
+                        let _ = reply.send(Ok(()));
+                        return Ok(());
+                    }
+                    Some(command) => self.obey(command)?,
+                },
+                event = events.recv() => match event {
+                    None => return Err(NodeError::Bug("the network ended".into())),
+                    Some(event) => self.hear(event)?,
+                },
+                Some(apply) = applied.recv() => {
+                    apply(&mut self)?;
+                    self.dirty = true;
+                }
+                _ = tick.tick() => self.tick()?,
+            }
+            if std::mem::take(&mut self.dirty) {
+                self.advance()?;
+                changes.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        }
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<(), NodeError> {
+        for study in self.studies.values() {
+            study.cancel();
+        }
+        self.net.shutdown();
+        self.store.flush()?;
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), NodeError> {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.dirty = true;
+        self.fetches.forgive();
+        if self.ticks.is_multiple_of(COMPARE_EVERY) {
+            let connected: Vec<PartyId> = self.net.connected().into_iter().collect();
+            let turn = usize::try_from(self.ticks / COMPARE_EVERY).unwrap_or(0);
+            if let Some(peer) = turn.checked_rem(connected.len()).and_then(|turn| connected.get(turn)) {
+                self.compare_feeds(*peer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that something changed that a duty may depend on.
+    pub(super) fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Does what is to do now.
+    fn advance(&mut self) -> Result<(), NodeError> {
+        self.advance_ceremony()?;
+        self.open_key()?;
+        for _ in 0..MAX_STATEMENTS_AT_ONCE {
+            let before = self.fold.feed(self.me).len();
+            for duty in duty::duties(&self.fold, self.me, now_ms(), &self.local) {
+                self.perform(duty)?;
+            }
+            if self.fold.feed(self.me).len() == before {
+                break;
+            }
+        }
+        self.advance_deposits()?;
+        self.watch_studies();
+        Ok(())
+    }
+
+    fn perform(&mut self, duty: Duty) -> Result<(), NodeError> {
+        match duty {
+            Duty::PrepareBatch(batch) => self.prepare_batch(batch),
+            Duty::SendSubseed(batch) => {
+                self.send_subseeds(batch);
+                Ok(())
+            }
+            Duty::CombineBatch { batch, vectors } => self.combine_batch(batch, &vectors),
+            Duty::FetchBlob { digest, kind, holders } => {
+                self.fetch(digest, kind, holders);
+                Ok(())
+            }
+            Duty::AcknowledgeTwins(twins) => self.acknowledge(&twins),
+            Duty::EvaluateShard { manifest, shard } => self.evaluate(manifest, shard),
+            Duty::Combine { manifest, shards } => self.combine(manifest, &shards),
+            Duty::Release { .. } => self.release(&duty),
+            Duty::Recombine { manifest, squashed } => self.recombine(manifest, squashed),
+            Duty::Accuse(evidence) => {
+                let parties: Vec<String> = evidence.accused().iter().map(ToString::to_string).collect();
+                self.note_fault(format!("party {}: caught deviating, accused in the feed", parties.join(", ")));
+                self.state(Body::Accusation { evidence }).map(drop)
+            }
+        }
+    }
+
+    /// Signs a statement, makes it durable, then publishes it.
+    pub(super) fn state(&mut self, body: Body) -> Result<Digest, NodeError> {
+        let epoch = 0;
+        let statement = self
+            .fold
+            .compose(self.me, epoch, now_ms(), body)
+            .map_err(|refusal| NodeError::Refused(refusal.to_string()))?;
+        let signed = SignedStatement::sign(&statement, &self.identity)
+            .map_err(|error| NodeError::Bug(format!("signing a statement: {error}")))?;
+        let bytes = codec::encode(&signed).map_err(|error| NodeError::Bug(error.to_string()))?;
+        let hash = signed.hash();
+        self.store.append(self.me.get(), statement.seq, &bytes)?;
+        self.store.flush()?;
+        self.stored.insert(self.me, statement.seq + 1);
+        self.fold.admit(signed).map_err(|refusal| NodeError::Bug(format!("own statement refused: {refusal}")))?;
+        self.net.publish(bytes);
+        self.note_progress();
+        self.dirty = true;
+        Ok(hash)
+    }
+
+    /// Takes in a statement that came from `from`.
+    pub(super) fn take_in(&mut self, from: PartyId, bytes: &[u8]) -> Result<(), NodeError> {
+        let signed: SignedStatement = match codec::decode(bytes, MAX_SIGNED_BYTES) {
+            Ok(signed) => signed,
+            Err(error) => {
+                self.refuse("malformed statement", from, &error.to_string());
+                return Ok(());
+            }
+        };
+        match self.fold.admit(signed) {
+            Ok(Admitted::Known | Admitted::Pending) => Ok(()),
+            Ok(Admitted::Extended(_)) => {
+                self.persist_feeds()?;
+                self.note_progress();
+                self.dirty = true;
+                Ok(())
+            }
+            Err(refusal) => {
+                let kind = match &refusal {
+                    Refusal::Equivocation { .. } => "equivocation",
+                    Refusal::Statement(_) => "bad statement",
+                    _ => "statement out of order or against a rule",
+                };
+                if let Refusal::Equivocation { author, seq, .. } = &refusal {
+                    self.note_fault(format!("party {author}: signed two statements under number {seq}"));
+                }
+                self.refuse(kind, from, &refusal.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn persist_feeds(&mut self) -> Result<(), NodeError> {
+        for (party, stored) in &mut self.stored {
+            let from = usize::try_from(*stored).unwrap_or(usize::MAX);
+            for statement in self.fold.feed(*party).iter().skip(from) {
+                let bytes = codec::encode(statement.signed()).map_err(|error| NodeError::Bug(error.to_string()))?;
+                self.store.append(party.get(), *stored, &bytes)?;
+                *stored += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of statements held of each feed.
+    pub(super) fn held(&self) -> Vec<(u8, u64)> {
+        self.stored.iter().map(|(party, held)| (party.get(), *held)).collect()
+    }
+
+    /// Counts and logs what is refused, by the peer's name; never its content.
+    pub(super) fn refuse(&mut self, kind: &str, from: PartyId, why: &str) {
+        *self.refused.entry(kind.to_owned()).or_insert(0) += 1;
+        tracing::warn!(peer = %from, why, "refused: {kind}");
+    }
+
+    /// Notes a peer that was caught, once.
+    pub(super) fn note_fault(&mut self, fault: String) {
+        const MOST: usize = 100;
+        if !self.faults.contains(&fault) && self.faults.len() < MOST {
+            tracing::warn!("{fault}");
+            self.faults.push(fault);
+        }
+    }
+
+    /// Computes on a thread of its own and applies what comes out in the loop.
+    pub(super) fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(&mut Node, T) -> Result<(), NodeError> + Send + 'static,
+    ) {
+        let applies = self.applies.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            // The loop has ended when nobody listens: what was computed is computed again after the next start.
+            let _ = applies.send(Box::new(move |node| then(node, result)));
+        });
+    }
+
+    /// Waits in a task of its own and applies what comes out in the loop.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        then: impl FnOnce(&mut Node, T) -> Result<(), NodeError> + Send + 'static,
+    ) {
+        let applies = self.applies.clone();
+        tokio::spawn(async move {
+            let result = work.await;
+            let _ = applies.send(Box::new(move |node| then(node, result)));
+        });
+    }
+
+    /// A sender for jobs that report in between.
+    pub(super) fn applies(&self) -> mpsc::UnboundedSender<Apply> {
+        self.applies.clone()
+    }
+
+    fn note_progress(&mut self) {
+        let now = now_ms();
+        self.ceremony.local.moved_ms = now;
+        for (id, study) in &self.fold.facts().studies {
+            let marks = (study.approvals.len(), study.shards.values().map(BTreeMap::len).sum::<usize>());
+            let run = self.studies.entry(*id).or_default();
+            if run.marks != marks {
+                run.marks = marks;
+                self.local.progress_ms.insert(*id, now);
+            }
+        }
+    }
+
+    /// The batches of this hospital in the fold.
+    pub(super) fn own_batches(&self) -> Vec<Batch> {
+        let batches = self.fold.facts().batches.iter();
+        batches.filter(|(batch, facts)| batch.hospital == self.me && facts.requested).map(|(batch, _)| *batch).collect()
+    }
+}
+
+/// The longest encoding of a signed statement.
+const MAX_SIGNED_BYTES: usize = crate::net::MAX_STATEMENT;
+
+/// Which of the blobs that the feeds name are here already.
+fn blobs_held(fold: &Fold, store: &Store) -> BTreeSet<Digest> {
+    let facts = fold.facts();
+    let twins = facts.deposits.values().map(|deposit| deposit.twin.digest);
+    let lists = facts.studies.values().filter_map(|study| Some(study.proposal.as_ref()?.manifest.twins.blob));
+    let vectors = facts.batches.values().flat_map(|batch| batch.prepared.values()).flat_map(|(_, vectors)| vectors);
+    let shards = facts.studies.values().flat_map(|study| study.shards.values()).flat_map(BTreeMap::values);
+    twins
+        .chain(lists)
+        .chain(vectors.map(|vector| vector.digest))
+        .chain(shards.map(|claim| claim.output))
+        .filter(|digest| store.blobs().contains(&digest.into()))
+        .collect()
+}

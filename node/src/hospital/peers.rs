@@ -1,0 +1,271 @@
+//! What passes between this node and one peer: feeds, blobs, chunks, and messages for one pair of eyes.
+
+use std::collections::BTreeMap;
+
+use organtwin_protocol::codec;
+use organtwin_protocol::digest::Digest;
+use organtwin_protocol::duty::BlobKind;
+use organtwin_protocol::statement::Batch;
+use organtwin_protocol::twin::TwinList;
+use organtwin_threshold::{PartyId, PieceId, SessionId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::error::NodeError;
+use super::node::Node;
+use crate::net::{MAX_PART, NetEvent, Network, Request, Response};
+
+/// Largest twin, input vector, twin list and shard output that is fetched, bytes.
+fn bound(kind: BlobKind) -> u64 {
+    match kind {
+        BlobKind::Twin => 64 * 1024,
+        BlobKind::BatchVector => 32 * 1024 * 1024,
+        BlobKind::TwinList => organtwin_protocol::twin::MAX_TWIN_LIST_BYTES as u64,
+        BlobKind::Shard => 32 * 1024 * 1024,
+    }
+}
+
+/// Most blobs fetched at once.
+const MAX_FETCHES: usize = 16;
+/// Ticks after which a blob that nobody had is asked for again.
+const FORGIVE_AFTER: u32 = 4;
+/// Largest private message, bytes.
+const MAX_PRIVATE: usize = 16 * 1024;
+
+/// Blobs that could not be had, and for how many ticks they are not asked for.
+#[derive(Default)]
+pub(super) struct Fetches {
+    unavailable: BTreeMap<Digest, u32>,
+    forgiven: Vec<Digest>,
+}
+
+impl Fetches {
+    /// Counts a tick.
+    pub(super) fn forgive(&mut self) {
+        let forgiven = &mut self.forgiven;
+        self.unavailable.retain(|digest, ticks| {
+            *ticks += 1;
+            if *ticks > FORGIVE_AFTER {
+                forgiven.push(*digest);
+            }
+            *ticks <= FORGIVE_AFTER
+        });
+    }
+}
+
+/// A message that the encrypted channel carries to one peer and no feed ever shows. Wiped when dropped.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Private {
+    /// Contributions to the seeds of the pieces that both hold.
+    SeedShares {
+        #[zeroize(skip)]
+        session: SessionId,
+        shares: Vec<PieceSecret>,
+    },
+    /// Subseeds of an input batch, for its hospital.
+    Subseeds {
+        #[zeroize(skip)]
+        batch: Batch,
+        subseeds: Vec<PieceSecret>,
+    },
+}
+
+/// 32 secret bytes that belong to a piece.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PieceSecret {
+    #[zeroize(skip)]
+    pub(super) piece: PieceId,
+    pub(super) secret: [u8; 32],
+}
+
+impl Private {
+    /// The request that carries the message.
+    pub(super) fn request(&self) -> Result<Request, NodeError> {
+        let bytes = codec::encode(self).map_err(|error| NodeError::Bug(format!("a private message: {error}")))?;
+        Ok(Request::Private { bytes })
+    }
+}
+
+impl Node {
+    /// Takes in one event of the network.
+    pub(super) fn hear(&mut self, event: NetEvent) -> Result<(), NodeError> {
+        match event {
+            NetEvent::Connected(party) => {
+                tracing::info!(peer = %party, "connected");
+                self.compare_feeds(party);
+                self.touch();
+                Ok(())
+            }
+            NetEvent::Disconnected(party) => {
+                tracing::info!(peer = %party, "disconnected");
+                self.touch();
+                Ok(())
+            }
+            NetEvent::Gossip { from, bytes } => self.take_in(from, &bytes),
+            NetEvent::Request { from, request, reply } => self.answer(from, request, reply),
+        }
+    }
+
+    /// Asks a peer for the statements that it has and this node lacks.
+    pub(super) fn compare_feeds(&self, peer: PartyId) {
+        let (net, heads) = (self.net.clone(), self.held());
+        self.wait(async move { net.request(peer, Request::Statements { heads }).await }, move |node, answer| {
+            match answer {
+                Ok(Response::Statements(statements)) => {
+                    let more = !statements.is_empty();
+                    let before = node.held();
+                    for statement in statements {
+                        node.take_in(peer, &statement)?;
+                    }
+                    // An answer is bounded; what did not fit is asked for at once, as long as it helps.
+                    if more && node.held() != before {
+                        node.compare_feeds(peer);
+                    }
+                }
+                Ok(_) => node.refuse("wrong kind of answer", peer, "statements were asked for"),
+                Err(error) => tracing::debug!(%peer, %error, "no statements"),
+            }
+            Ok(())
+        });
+    }
+
+    fn answer(&mut self, from: PartyId, request: Request, reply: oneshot::Sender<Response>) -> Result<(), NodeError> {
+        match request {
+            Request::Statements { heads } => {
+                let held: BTreeMap<u8, u64> = heads.into_iter().collect();
+                let (store, parties) = (self.store.clone(), self.held());
+                serve(reply, move || {
+                    let mut statements = Vec::new();
+                    let mut room = MAX_PART;
+                    for (party, _) in parties {
+                        let from = held.get(&party).copied().unwrap_or(0);
+                        let some = store.statements_from(party, from, room).unwrap_or_default();
+                        let bytes: usize = some.iter().map(|statement| statement.len() + 4).sum();
+                        if bytes > room {
+                            break;
+                        }
+                        room -= bytes;
+                        statements.extend(some);
+                    }
+                    Response::Statements(statements)
+                });
+            }
+            Request::Blob { hash, offset } => {
+                let store = self.store.clone();
+                serve(reply, move || match store.blobs().part(&hash, offset, MAX_PART as u64) {
+                    Ok(Some((total, bytes))) => Response::Part { total, bytes },
+                    _ => Response::Unavailable,
+                });
+            }
+            Request::Chunk { session, stage, group, chunk } => {
+                let spool = self.ceremony.spool(&SessionId::new(session));
+                serve(reply, move || {
+                    let part = spool.and_then(|spool| spool.serve(stage, group, chunk));
+                    part.map_or(Response::Unavailable, Response::Chunk)
+                });
+            }
+            Request::Private { bytes } => {
+                let answer = self.take_private(from, &bytes)?;
+                let _ = reply.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_private(&mut self, from: PartyId, bytes: &[u8]) -> Result<Response, NodeError> {
+        let message: Private = match codec::decode(bytes, MAX_PRIVATE) {
+            Ok(message) => message,
+            Err(_) => {
+                // The decoder's words could repeat a secret.
+                self.refuse("malformed private message", from, "it does not decode");
+                return Ok(Response::Refused);
+            }
+        };
+        match &message {
+            Private::SeedShares { session, shares } => self.take_seed_shares(from, *session, shares),
+            Private::Subseeds { batch, subseeds } => Ok(self.take_subseeds(from, *batch, subseeds)),
+        }
+    }
+
+    /// Fetches a blob from whoever has it.
+    pub(super) fn fetch(&mut self, digest: Digest, kind: BlobKind, holders: Vec<PartyId>) {
+        for forgiven in std::mem::take(&mut self.fetches.forgiven) {
+            self.local.fetching.remove(&forgiven);
+        }
+        if self.local.fetching.len() >= MAX_FETCHES || !self.local.fetching.insert(digest) {
+            return;
+        }
+        let connected = self.net.connected();
+        let me = self.me;
+        let mut holders: Vec<PartyId> = holders.into_iter().filter(|party| connected.contains(party)).collect();
+        let most = holders.len().max(1);
+        // Spread the load: every node begins elsewhere.
+        holders.rotate_left(me.index() % most);
+        let (net, store) = (self.net.clone(), self.store.clone());
+        self.wait(
+            async move {
+                for holder in holders {
+                    if let Some(bytes) = fetch_from(&net, holder, digest, bound(kind)).await {
+                        let kept = tokio::task::spawn_blocking(move || {
+                            let kept = store.blobs().put(&bytes).map(|_| ());
+                            kept.map(|()| bytes)
+                        });
+                        return kept.await.ok().transpose();
+                    }
+                }
+                Ok(None)
+            },
+            move |node, fetched: std::io::Result<Option<Vec<u8>>>| {
+                match fetched {
+                    Ok(Some(bytes)) => {
+                        node.local.fetching.remove(&digest);
+                        node.local.blobs.insert(digest);
+                        if kind == BlobKind::TwinList {
+                            node.take_twin_list(digest, &bytes);
+                        }
+                    }
+                    // It stays among those being fetched until it is forgiven.
+                    Ok(None) => drop(node.fetches.unavailable.insert(digest, 0)),
+                    Err(source) => return Err(NodeError::from(crate::store::StoreError::Io(source))),
+                }
+                Ok(())
+            },
+        );
+    }
+
+    /// Remembers the decoded list of a study's twins.
+    pub(super) fn take_twin_list(&mut self, blob: Digest, bytes: &[u8]) {
+        match TwinList::decode(bytes) {
+            Ok(list) => drop(self.local.twin_lists.insert(blob, list)),
+            Err(error) => tracing::warn!(%blob, %error, "not a twin list; its study cannot be evaluated"),
+        }
+    }
+}
+
+fn serve(reply: oneshot::Sender<Response>, work: impl FnOnce() -> Response + Send + 'static) {
+    tokio::task::spawn_blocking(move || {
+        // Nobody waits any more when the peer has gone.
+        let _ = reply.send(work());
+    });
+}
+
+async fn fetch_from(net: &Network, holder: PartyId, digest: Digest, most: u64) -> Option<Vec<u8>> {
+    let mut bytes: Vec<u8> = Vec::new();
+    loop {
+        let offset = bytes.len() as u64;
+        let request = Request::Blob { hash: *digest.as_bytes(), offset };
+        let Ok(Response::Part { total, bytes: part }) = net.request(holder, request).await else { return None };
+        let length = offset.saturating_add(part.len() as u64);
+        if total > most || length > total || (part.is_empty() && length < total) {
+            return None;
+        }
+        bytes.extend_from_slice(&part);
+        if length == total {
+            break;
+        }
+    }
+    (organtwin_protocol::digest::of_blob(&bytes) == digest).then_some(bytes)
+}
