@@ -1,8 +1,15 @@
 //! The running node: one loop, and the handle through which everything else speaks to it.
 
+mod ceremony;
 pub(crate) mod command;
+mod deposits;
 mod error;
 mod handle;
+mod node;
+mod peers;
+mod spool;
+mod status;
+mod studies;
 mod view;
 
 pub use error::{NodeError, StartError};

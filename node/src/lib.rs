@@ -11,6 +11,7 @@ pub mod demo;
 pub mod fhir;
 pub mod hospital;
 pub mod identity;
+pub mod jobs;
 pub mod kidney;
 pub mod memory;
 pub mod net;

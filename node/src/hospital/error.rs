@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::store::StoreError;
+
 /// Why a command was not carried out. `code` is stable and is what the API's problem+json names.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,23 @@ pub enum NodeError {
     /// An invariant of this program broke.
     #[error("bug: {0}; please report it with the node's log")]
     Bug(String),
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io(source) => Self::Environment {
+                what: "writing to the hospital's directory".into(),
+                source,
+                next: "check the disk's space and the directory's owner, then start the node again; nothing is lost".into(),
+            },
+            other => Self::Environment {
+                what: other.to_string(),
+                source: std::io::ErrorKind::Other.into(),
+                next: "then start the node again".into(),
+            },
+        }
+    }
 }
 
 impl NodeError {

@@ -2,15 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use organtwin_protocol::roster::{MAX_ROSTER_BYTES, Roster};
+use organtwin_threshold::{ParameterSet, PartyId};
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
+use super::ceremony::Runner;
 use super::command::{Command, Reply};
 use super::error::{NodeError, StartError};
+use super::node::{Node, Parts};
 use super::view::{
     CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest, StudySpec, StudyView,
     TwinsView,
 };
+use crate::config::{Config, HospitalDir};
+use crate::store::{Store, durable};
+use crate::{identity, jobs, net};
 
 /// What a node is started with beside its directory.
 #[derive(Default)]
@@ -42,8 +49,84 @@ impl RunningNode {
 ///
 /// Returns once the network listens. The lock is released when the loop has ended.
 pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, StartError> {
-    let _ = (dir, options);
-    Err(StartError::NotInitialised { path: dir.to_path_buf(), what: "the loop is not built yet".into() })
+    let hospital = HospitalDir::new(dir);
+    let config = Config::load(&hospital)?;
+    let lock = hospital.lock()?;
+    let roster = read_roster(&hospital)?;
+    let keys = identity::load(&hospital).map_err(|error| damaged(hospital.identity(), &error))?;
+    let statement_key = keys.statement.public();
+    let member = roster.members().iter().find(|member| member.statement_key == statement_key);
+    let me = member.map(|member| member.party).ok_or_else(|| StartError::Config {
+        path: hospital.roster(),
+        what: "this hospital's key is not in the roster; make the roster with this hospital's invitation".into(),
+    })?;
+    let params = parameters(&hospital, &roster)?;
+    let sealing = jobs::keys::sealing_key(&config, &hospital, options.passphrase)?;
+    let store = Store::open(&hospital.db(), &hospital.blobs()).map_err(|error| damaged(hospital.db(), &error))?;
+    let peers = roster
+        .members()
+        .iter()
+        .filter(|member| member.party != me)
+        .map(|member| {
+            let peer = identity::peer_id(member).ok_or_else(|| StartError::Config {
+                path: hospital.roster(),
+                what: format!("party {}'s network key is not one of libp2p", member.party),
+            })?;
+            Ok((member.party, peer))
+        })
+        .collect::<Result<Vec<_>, StartError>>()?;
+    let (net, events) = net::start(keys.network, &config.network.listen, peers).await?;
+    for (party, address) in &config.peers {
+        let known = party.parse().ok().and_then(PartyId::new);
+        let dialled = known.ok_or_else(|| "no such party".to_owned()).and_then(|party| net.dial(party, address));
+        dialled.map_err(|what| StartError::Config { path: hospital.config(), what: format!("peers.{party}: {what}") })?;
+    }
+    let forecast = organtwin_threshold::forecast(roster.committee(), &params);
+    let runner = Runner::new(params, hospital.key().join("vectors"), forecast.bytes_sent());
+    let parts = Parts { me, dir: hospital.clone(), config, identity: keys.statement, roster, store, net, runner, sealing };
+    let (node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (changed, changes) = watch::channel(0);
+    let task = tokio::spawn(async move {
+        let _lock = lock;
+        node.run(inbox, events, applied, changed).await
+    });
+    Ok(RunningNode { handle: NodeHandle { commands, changes }, dir: dir.to_path_buf(), task })
+}
+
+/// Commands that may wait for the loop.
+const COMMANDS: usize = 64;
+
+fn damaged(path: PathBuf, error: &dyn std::error::Error) -> StartError {
+    StartError::Damaged { path, what: error.to_string() }
+}
+
+fn read_roster(dir: &HospitalDir) -> Result<Roster, StartError> {
+    let path = dir.roster();
+    let bytes = match durable::read_bounded(&path, MAX_ROSTER_BYTES as u64) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            let what = "it has no roster; make one with `organtwin roster create`".to_owned();
+            return Err(StartError::NotInitialised { path: dir.root().to_path_buf(), what });
+        }
+        read => read.map_err(|source| StartError::io(&path, source))?,
+    };
+    Roster::decode(&bytes).map_err(|error| StartError::Config { path, what: error.to_string() })
+}
+
+/// The roster's parameters, if they are real ones and this machine computes with them as the roster asks.
+fn parameters(dir: &HospitalDir, roster: &Roster) -> Result<ParameterSet, StartError> {
+    let wrong = |what: String| StartError::Config { path: dir.roster(), what };
+    let id = roster.parameters();
+    let params = ParameterSet::by_id(id).filter(ParameterSet::is_real);
+    let params = params.ok_or_else(|| wrong(format!("the parameter set '{id}' is not one that protects anything")))?;
+    let class = organtwin_threshold::instruction_class();
+    if roster.instruction_class() != class {
+        let asked = roster.instruction_class();
+        return Err(wrong(format!(
+            "the consortium computes on {asked}, this machine is {class} and would give other bits; use a machine of that class"
+        )));
+    }
+    Ok(params)
 }
 
 /// Speaks to the node's loop. Cheap to clone; every method is one message and its answer.

@@ -15,17 +15,17 @@ use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;
 use organtwin_protocol::statement::{Batch, Body, SignedStatement};
 use organtwin_simulations::Engine;
-use organtwin_threshold::PartyId;
+use organtwin_threshold::{PartyId, SealingKey};
 use tokio::sync::{mpsc, watch};
 
 use super::ceremony::Runner;
 use super::command::Command;
 use super::deposits::Deposits;
 use super::error::NodeError;
-use super::keyring::KeyRing;
 use super::peers::Fetches;
 use super::studies::StudyRun;
 use crate::config::{Config, HospitalDir};
+use crate::jobs::keys::{self, KeyRing};
 use crate::net::{NetEvent, Network};
 use crate::store::Store;
 
@@ -52,6 +52,7 @@ pub(super) struct Node {
     pub(super) net: Network,
     pub(super) local: LocalView,
     pub(super) ceremony: Runner,
+    pub(super) sealing: SealingKey,
     pub(super) key: Option<Arc<KeyRing>>,
     pub(super) engine: Option<Arc<Engine>>,
     pub(super) seconds_per_bootstrap: Option<f64>,
@@ -78,6 +79,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) net: Network,
     pub(super) runner: Runner,
+    pub(super) sealing: SealingKey,
 }
 
 /// Milliseconds since 1970 by this machine's clock.
@@ -89,7 +91,7 @@ pub(super) fn now_ms() -> u64 {
 impl Node {
     /// Reads what the store holds of all feeds.
     pub(super) fn new(parts: Parts) -> Result<(Self, mpsc::UnboundedReceiver<Apply>), NodeError> {
-        let Parts { me, dir, config, identity, roster, store, net, runner } = parts;
+        let Parts { me, dir, config, identity, roster, store, net, runner, sealing } = parts;
         let (applies, applied) = mpsc::unbounded_channel();
         let mut fold = Fold::new(roster);
         let mut stored = BTreeMap::new();
@@ -117,6 +119,7 @@ impl Node {
             net,
             local,
             ceremony: runner,
+            sealing,
             key: None,
             engine: None,
             seconds_per_bootstrap: None,
@@ -173,6 +176,29 @@ impl Node {
             }
         }
         self.stop()
+    }
+
+    /// Opens this node's share of the certified key, once there is one.
+    fn open_key(&mut self) -> Result<(), NodeError> {
+        if self.key.is_some() {
+            return Ok(());
+        }
+        let all = self.fold.roster().parties();
+        let certified = self.fold.facts().certificates.values().find(|facts| facts.signers.len() == all);
+        let Some(certificate) = certified.map(|facts| facts.certificate.clone()) else { return Ok(()) };
+        match keys::load(&self.dir, &certificate, &self.sealing) {
+            Ok(Some(key)) => {
+                self.local.opening_limit = key.opening_limit();
+                self.key = Some(Arc::new(key));
+                tracing::info!("the joint key is certified and this hospital's share of it is open");
+                Ok(())
+            }
+            Ok(None) => {
+                self.note_fault("this node holds no share of the certified key".into());
+                Ok(())
+            }
+            Err(error) => Err(NodeError::Refused(error.to_string())),
+        }
     }
 
     fn stop(&mut self) -> Result<(), NodeError> {
@@ -384,7 +410,7 @@ impl Node {
 }
 
 /// The longest encoding of a signed statement.
-const MAX_SIGNED_BYTES: usize = crate::net::MAX_STATEMENT;
+const MAX_SIGNED_BYTES: usize = crate::net::codec::MAX_STATEMENT;
 
 /// Which of the blobs that the feeds name are here already.
 fn blobs_held(fold: &Fold, store: &Store) -> BTreeSet<Digest> {
@@ -397,6 +423,6 @@ fn blobs_held(fold: &Fold, store: &Store) -> BTreeSet<Digest> {
         .chain(lists)
         .chain(vectors.map(|vector| vector.digest))
         .chain(shards.map(|claim| claim.output))
-        .filter(|digest| store.blobs().contains(&digest.into()))
+        .filter(|digest| store.blobs().contains(digest.as_bytes()))
         .collect()
 }

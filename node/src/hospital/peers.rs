@@ -14,7 +14,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::error::NodeError;
 use super::node::Node;
-use crate::net::{MAX_PART, NetEvent, Network, Request, Response};
+use crate::net::codec::MAX_PART;
+use crate::net::{NetEvent, Network, Request, Response};
 
 /// Largest twin, input vector, twin list and shard output that is fetched, bytes.
 fn bound(kind: BlobKind) -> u64 {
