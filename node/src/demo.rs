@@ -101,7 +101,7 @@ impl Demo {
             let (study, text) = self.result(&mut hospitals, &id, &files)?;
             report.study = Some(Study::new(&views, &forecast).with_result(study));
             report.text = text;
-            report.opening = Some(Opening::new(&views));
+            report.opening = Some(Opening::new(&views, self.scenario.needed_to_open()));
             report.audit = Some(self.audit(&hospitals, &id, report.result())?);
         }
         for hospital in &mut hospitals.0 {

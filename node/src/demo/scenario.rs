@@ -208,6 +208,12 @@ impl Scenario {
         self.study.quorum.unwrap_or((2 * self.consortium.threshold + 1).min(n))
     }
 
+    /// How many hospitals must decrypt before a result can be accepted: 2t+1, or all where n <= 3t.
+    pub fn needed_to_open(&self) -> usize {
+        let (n, t) = (self.consortium.hospitals.len(), usize::from(self.consortium.threshold));
+        if n > 3 * t { 2 * t + 1 } else { n }
+    }
+
     /// The windows as ingest takes them.
     pub fn ingest_policy(&self) -> Result<Policy> {
         let windows = self.cohort.windows.iter().map(|(name, days)| {

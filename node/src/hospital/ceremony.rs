@@ -92,8 +92,8 @@ impl Runner {
         self.session.as_ref().filter(|secrets| secrets.id == *session).map(|secrets| secrets.spool.clone())
     }
 
-    /// Counts bytes of vectors sent.
-    pub(super) fn count_sent(&self) -> Arc<Progress> {
+    /// Where progress and bytes are counted.
+    pub(super) fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
     }
 

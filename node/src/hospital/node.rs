@@ -165,7 +165,8 @@ impl Node {
                     Some(event) => self.hear(event)?,
                 },
                 Some(apply) = applied.recv() => {
-                    apply(&mut self)?;
+                    let applied = apply(&mut self);
+                    self.survive(applied)?;
                     self.dirty = true;
                 }
                 _ = tick.tick() => self.tick()?,
@@ -236,7 +237,8 @@ impl Node {
         for _ in 0..MAX_STATEMENTS_AT_ONCE {
             let before = self.fold.feed(self.me).len();
             for duty in duty::duties(&self.fold, self.me, now_ms(), &self.local) {
-                self.perform(duty)?;
+                let performed = self.perform(duty);
+                self.survive(performed)?;
             }
             if self.fold.feed(self.me).len() == before {
                 break;
@@ -245,6 +247,17 @@ impl Node {
         self.advance_deposits()?;
         self.watch_studies();
         Ok(())
+    }
+
+    /// What the rules forbid by now is not done and not fatal: another statement came first. The rest is.
+    fn survive(&mut self, outcome: Result<(), NodeError>) -> Result<(), NodeError> {
+        match outcome {
+            Err(NodeError::Refused(why)) => {
+                tracing::warn!(why, "not stated");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     fn perform(&mut self, duty: Duty) -> Result<(), NodeError> {

@@ -163,9 +163,12 @@ impl Node {
             }
             Request::Chunk { session, stage, group, chunk } => {
                 let spool = self.ceremony.spool(&SessionId::new(session));
+                let progress = self.ceremony.progress();
                 serve(reply, move || {
                     let part = spool.and_then(|spool| spool.serve(stage, group, chunk));
-                    part.map_or(Response::Unavailable, Response::Chunk)
+                    let answer = part.map_or(Response::Unavailable, Response::Chunk);
+                    progress.add_sent(&answer);
+                    answer
                 });
             }
             Request::Private { bytes } => {
