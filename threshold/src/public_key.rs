@@ -1,6 +1,7 @@
 //! The public key material that a ceremony produces: canonical bytes and digest.
 
 mod assembly;
+mod self_test;
 
 use std::io::{self, Read, Write};
 

@@ -82,7 +82,7 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         dialled.map_err(|what| StartError::Config { path: hospital.config(), what: format!("peers.{party}: {what}") })?;
     }
     let forecast = organtwin_threshold::forecast(roster.committee(), &params);
-    let runner = Runner::new(params, hospital.key().join("vectors"), forecast.bytes_sent());
+    let runner = Runner::new(params, hospital.key().join("vectors"), forecast.bytes_sent_per_party.total);
     let parts = Parts { me, dir: hospital.clone(), config, identity: keys.statement, roster, store, net, runner, sealing };
     let (node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
     let (commands, inbox) = mpsc::channel(COMMANDS);

@@ -113,7 +113,7 @@ impl Node {
         let key = self.key.as_ref().ok_or_else(|| {
             NodeError::not_ready("there is no joint key yet", "hold the key ceremony first: `organtwin ceremony start`")
         })?;
-        Ok(key.circumstances(self.seconds_per_bootstrap.unwrap_or(0.02), Self::cores()))
+        Ok(key.circumstances(self.seconds_per_bootstrap.unwrap_or(0.02), Self::cores())?)
     }
 
     /// The plan of a proposed study; checked once against the manifest's facts.
