@@ -3,8 +3,8 @@
 use organtwin_threshold::{Security, SessionId};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{self, Digest, Domain};
 use crate::codec::CodecError;
+use crate::digest::{self, Digest, Domain};
 
 /// The joint key, as all n parties certify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,7 +23,9 @@ pub enum CodecError {
     #[error("expected a strictly encoded value, got: {0}")]
     Malformed(String),
     /// The bytes decode, but their canonical encoding differs from them.
-    #[error("expected the canonical encoding, got another encoding of the same value: re-encode it")]
+    #[error(
+        "expected the canonical encoding, got another encoding of the same value: re-encode it"
+    )]
     NotCanonical,
     /// Bytes follow the encoded value.
     #[error("expected nothing after the value, got {0} more bytes")]
@@ -44,9 +46,15 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// Every deviation is an error; none is repaired.
-pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8], limit: usize) -> Result<T, CodecError> {
+pub fn decode<T: DeserializeOwned + Serialize>(
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, CodecError> {
     if bytes.len() > limit {
-        return Err(CodecError::TooLarge { limit, got: bytes.len() });
+        return Err(CodecError::TooLarge {
+            limit,
+            got: bytes.len(),
+        });
     }
     let mut rest = bytes;
     let value: T = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
@@ -96,7 +104,10 @@ impl<'de> Deserialize<'de> for ByteString {
 }
 
 /// Writes bytes as a byte string, or as hexadecimal where people read it.
-pub(crate) fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_bytes<S: Serializer>(
+    bytes: &[u8],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
         serializer.serialize_str(&to_hex(bytes))
     } else {
@@ -105,7 +116,9 @@ pub(crate) fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Res
 }
 
 /// Reads what [`serialize_bytes`] wrote.
-pub(crate) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(crate) fn deserialize_bytes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<u8>, D::Error> {
     struct Bytes;
     impl Visitor<'_> for Bytes {
         type Value = Vec<u8>;
@@ -119,7 +132,9 @@ pub(crate) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> R
             Ok(v)
         }
         fn visit_str<E: de::Error>(self, v: &str) -> Result<Vec<u8>, E> {
-            from_hex(v).ok_or_else(|| E::custom("expected an even number of lower-case hexadecimal digits"))
+            from_hex(v).ok_or_else(|| {
+                E::custom("expected an even number of lower-case hexadecimal digits")
+            })
         }
     }
     if deserializer.is_human_readable() {
@@ -131,12 +146,14 @@ pub(crate) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> R
 
 /// Lower-case hexadecimal.
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('?'));
-        }
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('?'));
+            }
+            text
+        })
 }
 
 /// Reads lower-case hexadecimal; `None` for anything else.
@@ -227,7 +244,11 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        Sample { a: 7, b: ByteString(vec![1, 2]), c: BTreeMap::from([(1, 1), (2, 2)]) }
+        Sample {
+            a: 7,
+            b: ByteString(vec![1, 2]),
+            c: BTreeMap::from([(1, 1), (2, 2)]),
+        }
     }
 
     /// `{"a": 7, "b": h'0102', "c": {1: 1, 2: 2}}`
@@ -246,32 +267,53 @@ mod tests {
     #[test]
     fn every_other_encoding_is_refused() {
         let cases = [
-            ("integer longer than needed", "a361611807616242010261 63a201010202"),
-            ("map length longer than needed", "b803616107616242010261 63a201010202"),
-            ("fields in another order", "a362 6242010261610761 63a201010202"),
+            (
+                "integer longer than needed",
+                "a361611807616242010261 63a201010202",
+            ),
+            (
+                "map length longer than needed",
+                "b803616107616242010261 63a201010202",
+            ),
+            (
+                "fields in another order",
+                "a362 6242010261610761 63a201010202",
+            ),
             ("keys in another order", "a3616107616242010261 63a202020101"),
             ("a key twice", "a3616107616242010261 63a201010101"),
             ("a field twice", "a461610761610761624201026163a201010202"),
             ("an unknown field", "a461610761624201026163a201010202616400"),
             ("a missing field", "a2616107616242010 2".trim()),
             ("indefinite map", "bf616107616242010261 63a201010202ff"),
-            ("indefinite byte string", "a361610761625f42 0102ff6163a201010202"),
+            (
+                "indefinite byte string",
+                "a361610761625f42 0102ff6163a201010202",
+            ),
             ("byte string as array", "a36161076162820102 6163a201010202"),
             ("tagged value", "a36161c1076162420102 6163a201010202"),
             ("text for bytes", "a3616107616262010261 63a201010202"),
             ("float for integer", "a36161f94700616242010261 63a201010202"),
-            ("bytes after the value", "a3616107616242010261 63a20101020200"),
+            (
+                "bytes after the value",
+                "a3616107616242010261 63a20101020200",
+            ),
             ("cut short", "a3616107616242010261 63a2010102"),
             ("nothing", ""),
         ];
         for (name, hex) in cases {
-            assert!(decode::<Sample>(&bytes(hex), 64).is_err(), "{name} was accepted");
+            assert!(
+                decode::<Sample>(&bytes(hex), 64).is_err(),
+                "{name} was accepted"
+            );
         }
     }
 
     #[test]
     fn a_message_over_its_limit_is_refused_before_it_is_read() {
-        assert_eq!(decode::<Sample>(&bytes(GOOD), 3), Err(CodecError::TooLarge { limit: 3, got: 16 }));
+        assert_eq!(
+            decode::<Sample>(&bytes(GOOD), 3),
+            Err(CodecError::TooLarge { limit: 3, got: 16 })
+        );
     }
 
     #[test]

@@ -117,7 +117,11 @@ pub struct LocalView {
 
 /// What `me` has to do, in a sensible order. A pure function: the same fold, view and time give the same duties.
 pub fn duties(fold: &Fold, me: PartyId, now_ms: u64, local: &LocalView) -> Vec<Duty> {
-    let mut out = Duties { local, list: Vec::new(), asked: BTreeSet::new() };
+    let mut out = Duties {
+        local,
+        list: Vec::new(),
+        asked: BTreeSet::new(),
+    };
     batch_duties(fold, me, &mut out);
     twin_duties(fold, me, &mut out);
     for study in Study::all(fold) {
@@ -148,7 +152,11 @@ impl Duties<'_> {
             return true;
         }
         if !self.local.fetching.contains(&digest) && self.asked.insert(digest) {
-            self.list.push(Duty::FetchBlob { digest, kind, holders });
+            self.list.push(Duty::FetchBlob {
+                digest,
+                kind,
+                holders,
+            });
         }
         false
     }
@@ -162,18 +170,33 @@ fn accuse(fold: &Fold, me: PartyId, evidence: Evidence, out: &mut Duties<'_>) {
 
 /// Later statements enlarge a majority; one accusation per deviating statement is enough.
 fn already_accused(fold: &Fold, me: PartyId, evidence: &Evidence) -> bool {
-    fold.facts().accusations.iter().filter(|(author, _)| *author == me).any(|(_, known)| match (known, evidence) {
-        (Evidence::Minority { statement: a, .. }, Evidence::Minority { statement: b, .. }) => a == b,
-        _ => known == evidence,
-    })
+    fold.facts()
+        .accusations
+        .iter()
+        .filter(|(author, _)| *author == me)
+        .any(|(_, known)| match (known, evidence) {
+            (Evidence::Minority { statement: a, .. }, Evidence::Minority { statement: b, .. }) => {
+                a == b
+            }
+            _ => known == evidence,
+        })
 }
 
 fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
-    let certified = fold.facts().certificates.keys().any(|c| study::is_certified(fold, c));
+    let certified = fold
+        .facts()
+        .certificates
+        .keys()
+        .any(|c| study::is_certified(fold, c));
     if !certified {
         return;
     }
-    for (batch, facts) in fold.facts().batches.iter().filter(|(_, facts)| facts.requested) {
+    for (batch, facts) in fold
+        .facts()
+        .batches
+        .iter()
+        .filter(|(_, facts)| facts.requested)
+    {
         if !facts.prepared.contains_key(&me) {
             out.push(Duty::PrepareBatch(*batch));
         }
@@ -193,7 +216,10 @@ fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
         }
         if tally.complete && held {
             let vectors = tally.accepted.values().map(|(digest, _)| *digest).collect();
-            out.push(Duty::CombineBatch { batch: *batch, vectors });
+            out.push(Duty::CombineBatch {
+                batch: *batch,
+                vectors,
+            });
         }
     }
 }
@@ -207,7 +233,10 @@ fn twin_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
         if facts.withdrawals.contains_key(&(*depositor, *id)) {
             continue;
         }
-        let holders = receipts.into_iter().flat_map(|r| r.keys().copied()).filter(|p| *p != me && p != depositor);
+        let holders = receipts
+            .into_iter()
+            .flat_map(|r| r.keys().copied())
+            .filter(|p| *p != me && p != depositor);
         let holders = std::iter::once(*depositor).chain(holders).collect();
         let stated = *depositor == me || receipts.is_some_and(|r| r.contains_key(&me));
         if out.need(digest, BlobKind::Twin, holders) && !stated {
@@ -223,7 +252,9 @@ fn twin_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
 fn study_duties(study: &Study<'_>, me: PartyId, now_ms: u64, out: &mut Duties<'_>) {
     let stated = study.facts.releases.contains_key(&me);
     let agreed = study.aggregate();
-    let released = agreed.as_ref().is_some_and(|a| tally::complete_releasers(study, a).contains(&me));
+    let released = agreed
+        .as_ref()
+        .is_some_and(|a| tally::complete_releasers(study, a).contains(&me));
     if stated && (released || study.facts.rejections.contains_key(&me)) {
         return;
     }
@@ -236,7 +267,10 @@ fn study_duties(study: &Study<'_>, me: PartyId, now_ms: u64, out: &mut Duties<'_
             accuse(study.fold(), me, evidence, out);
         }
         if tally.complete && !stated && local.squashed.get(&study.id) == Some(&agreed.squashed) {
-            out.push(Duty::Recombine { manifest: study.id, squashed: agreed.squashed });
+            out.push(Duty::Recombine {
+                manifest: study.id,
+                squashed: agreed.squashed,
+            });
         }
     }
     if study.not_opened(list, now_ms).is_some() {
@@ -253,7 +287,13 @@ fn study_duties(study: &Study<'_>, me: PartyId, now_ms: u64, out: &mut Duties<'_
     }
 }
 
-fn evaluation_duties(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u64, out: &mut Duties<'_>) {
+fn evaluation_duties(
+    study: &Study<'_>,
+    list: &TwinList,
+    me: PartyId,
+    now_ms: u64,
+    out: &mut Duties<'_>,
+) {
     let (fold, roster) = (study.fold(), study.fold().roster());
     let derived = study.facts.aggregates.contains_key(&me);
     let mut outputs = Vec::new();
@@ -271,41 +311,90 @@ fn evaluation_duties(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u6
             continue;
         }
         all_held = false;
-        let stated = study.facts.shards.get(&shard.index).is_some_and(|claims| claims.contains_key(&me));
-        let rank = shard::ranking(roster, &study.id, shard.index).iter().position(|p| *p == me);
-        let Some(rank) = rank.filter(|_| !stated) else { continue };
+        let stated = study
+            .facts
+            .shards
+            .get(&shard.index)
+            .is_some_and(|claims| claims.contains_key(&me));
+        let rank = shard::ranking(roster, &study.id, shard.index)
+            .iter()
+            .position(|p| *p == me);
+        let Some(rank) = rank.filter(|_| !stated) else {
+            continue;
+        };
         // R6: ranks 0..=t at once; one more per differing statement; one more per wait without progress.
         let differing = tally.claims.saturating_sub(tally.equal);
-        let since = out.local.progress_ms.get(&study.id).map_or(0, |start| now_ms.saturating_sub(*start));
-        let waited = usize::try_from(since.checked_div(out.local.takeover_ms).unwrap_or(0)).unwrap_or(usize::MAX);
-        let allowed = roster.equal_needed().saturating_add(differing).saturating_add(waited);
+        let since = out
+            .local
+            .progress_ms
+            .get(&study.id)
+            .map_or(0, |start| now_ms.saturating_sub(*start));
+        let waited = usize::try_from(since.checked_div(out.local.takeover_ms).unwrap_or(0))
+            .unwrap_or(usize::MAX);
+        let allowed = roster
+            .equal_needed()
+            .saturating_add(differing)
+            .saturating_add(waited);
         let inputs_held = shard.twins.iter().all(|t| {
             let deposit = fold.facts().deposits.get(&(t.depositor, t.id));
-            out.local.blobs.contains(&t.digest) && deposit.is_some_and(|d| out.local.batches.contains(&d.batch))
+            out.local.blobs.contains(&t.digest)
+                && deposit.is_some_and(|d| out.local.batches.contains(&d.batch))
         });
         if rank < allowed && inputs_held {
-            out.push(Duty::EvaluateShard { manifest: study.id, shard: shard.index });
+            out.push(Duty::EvaluateShard {
+                manifest: study.id,
+                shard: shard.index,
+            });
         }
     }
     if all_held && !derived {
-        out.push(Duty::Combine { manifest: study.id, shards: outputs });
+        out.push(Duty::Combine {
+            manifest: study.id,
+            shards: outputs,
+        });
     }
 }
 
-fn release_duties(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u64, out: &mut Duties<'_>) {
-    let Some(agreed) = may_release(study, list, me, now_ms, out.local) else { return };
-    let chunk = blocks_per_statement(study.fold().roster().committee().pieces_of(me).into_iter().count());
+fn release_duties(
+    study: &Study<'_>,
+    list: &TwinList,
+    me: PartyId,
+    now_ms: u64,
+    out: &mut Duties<'_>,
+) {
+    let Some(agreed) = may_release(study, list, me, now_ms, out.local) else {
+        return;
+    };
+    let chunk = blocks_per_statement(
+        study
+            .fold()
+            .roster()
+            .committee()
+            .pieces_of(me).count(),
+    );
     let mine = study.facts.partials.get(&me).map_or(&[][..], Vec::as_slice);
     let mut first_block = 0;
     while first_block < agreed.blocks {
-        let covering = mine.iter().find(|p| p.first_block <= first_block && first_block < p.first_block.saturating_add(p.blocks));
+        let covering = mine.iter().find(|p| {
+            p.first_block <= first_block && first_block < p.first_block.saturating_add(p.blocks)
+        });
         if let Some(partial) = covering {
             first_block = partial.first_block.saturating_add(partial.blocks);
             continue;
         }
-        let next_known = mine.iter().map(|p| p.first_block).filter(|f| *f > first_block).min().unwrap_or(agreed.blocks);
+        let next_known = mine
+            .iter()
+            .map(|p| p.first_block)
+            .filter(|f| *f > first_block)
+            .min()
+            .unwrap_or(agreed.blocks);
         let blocks = chunk.min(next_known.min(agreed.blocks) - first_block);
-        out.push(Duty::Release { manifest: study.id, squashed: agreed.squashed, first_block, blocks });
+        out.push(Duty::Release {
+            manifest: study.id,
+            squashed: agreed.squashed,
+            first_block,
+            blocks,
+        });
         first_block += blocks;
     }
 }
@@ -315,14 +404,23 @@ fn release_duties(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u64, 
 /// All of these hold: the manifest is valid and neither rejected, closed, voided nor expired; at least Q
 /// approvals stand and are valid; `me` did not reject; t+1 parties derived the same squashed digest, `me`
 /// among them; `me` holds the very bytes that it derived itself; the key's opening budget suffices.
-pub fn may_release(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u64, local: &LocalView) -> Option<tally::Agreed> {
+pub fn may_release(
+    study: &Study<'_>,
+    list: &TwinList,
+    me: PartyId,
+    now_ms: u64,
+    local: &LocalView,
+) -> Option<tally::Agreed> {
     let allowed = study::check_manifest(study.fold(), study.manifest, list).is_ok()
         && study.not_opened(Some(list), now_ms).is_none()
         && study.is_approved()
         && !study.facts.rejections.contains_key(&me)
-        && u64::from(study.manifest.facts.blocks) <= study.budget_left(local.opening_limit);
+        && study.over_budget(local.opening_limit).is_none();
     let agreed = study.aggregate().filter(|_| allowed)?;
-    let derived = study.facts.aggregates.get(&me).is_some_and(|own| own.squashed == agreed.squashed && own.aggregate == agreed.aggregate);
+    let derived =
+        study.facts.aggregates.get(&me).is_some_and(|own| {
+            own.squashed == agreed.squashed && own.aggregate == agreed.aggregate
+        });
     let held = local.squashed.get(&study.id) == Some(&agreed.squashed);
     (derived && held && agreed.parties.contains(&me)).then_some(agreed)
 }
@@ -330,7 +428,9 @@ pub fn may_release(study: &Study<'_>, list: &TwinList, me: PartyId, now_ms: u64,
 /// How many blocks one statement can carry for a party that holds `pieces` pieces; at least 1.
 pub fn blocks_per_statement(pieces: usize) -> u32 {
     // Fixed fields, approvals and heads of 16 parties fit in 3 KiB; each piece has a header of its own.
-    let room = MAX_STATEMENT_BYTES.saturating_sub(3 * 1024).saturating_sub(40 * pieces);
+    let room = MAX_STATEMENT_BYTES
+        .saturating_sub(3 * 1024)
+        .saturating_sub(40 * pieces);
     u32::try_from((room / (16 * pieces.max(1))).max(1)).unwrap_or(1)
 }
 
@@ -346,11 +446,21 @@ pub fn release_body(
     duty: &Duty,
     values: &[(PieceId, Vec<u128>)],
 ) -> Option<Body> {
-    let Duty::Release { manifest, squashed, first_block, blocks } = duty else { return None };
+    let Duty::Release {
+        manifest,
+        squashed,
+        first_block,
+        blocks,
+    } = duty
+    else {
+        return None;
+    };
     let study = Study::find(fold, manifest)?;
     let list = local.twin_lists.get(&study.manifest.twins.blob)?;
     let agreed = may_release(&study, list, me, now_ms, local)?;
-    let whole = values.iter().all(|(_, v)| u32::try_from(v.len()) == Ok(*blocks));
+    let whole = values
+        .iter()
+        .all(|(_, v)| u32::try_from(v.len()) == Ok(*blocks));
     if agreed.squashed != *squashed || !whole {
         return None;
     }
@@ -362,13 +472,21 @@ pub fn release_body(
         first_block: *first_block,
         approvals,
         feeds: fold.heads(),
-        pieces: values.iter().map(|(piece, values)| PieceValues::pack(*piece, values)).collect(),
+        pieces: values
+            .iter()
+            .map(|(piece, values)| PieceValues::pack(*piece, values))
+            .collect(),
     })
 }
 
 /// Writes the statement for a [`Duty::Recombine`] whose values were recombined.
 pub fn result_body(fold: &Fold, manifest: Digest, squashed: Digest, values: Vec<u8>) -> Body {
-    Body::ResultReleased { manifest, squashed, feeds: fold.heads(), values: values.into() }
+    Body::ResultReleased {
+        manifest,
+        squashed,
+        feeds: fold.heads(),
+        values: values.into(),
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,17 @@ pub struct Equivocation {
 impl Equivocation {
     /// Orders the two statements, so that one deviation has one proof.
     pub fn new(a: SignedStatement, b: SignedStatement) -> Self {
-        if a.hash() <= b.hash() { Self { first: a, second: b } } else { Self { first: b, second: a } }
+        if a.hash() <= b.hash() {
+            Self {
+                first: a,
+                second: b,
+            }
+        } else {
+            Self {
+                first: b,
+                second: a,
+            }
+        }
     }
 
     /// Checks the proof with nothing but the roster; names the party and the number.
@@ -91,6 +101,10 @@ impl Equivocation {
 
     /// The evidence that statements carry.
     pub fn evidence(&self, party: PartyId, seq: u64) -> Evidence {
-        Evidence::Equivocation { statements: [self.first.hash(), self.second.hash()], party, seq }
+        Evidence::Equivocation {
+            statements: [self.first.hash(), self.second.hash()],
+            party,
+            seq,
+        }
     }
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use organtwin_threshold::PartyId;
 
 pub use facts::{
-    AggregateClaim, Approval, BatchFacts, CertificateFacts, Deposit, Facts, PartialFacts, Proposal, Rejection,
-    ReleaseFacts, ShardClaim, StudyFacts,
+    AggregateClaim, Approval, BatchFacts, CertificateFacts, Deposit, Facts, PartialFacts, Proposal,
+    Rejection, ReleaseFacts, ShardClaim, StudyFacts,
 };
 pub use rules::{RuleBroken, own_groups};
 
@@ -20,7 +20,9 @@ use crate::digest::{self, Digest};
 use crate::evidence::Equivocation;
 use crate::feed::FeedHead;
 use crate::roster::Roster;
-use crate::statement::{Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError, VerifiedStatement};
+use crate::statement::{
+    Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError, VerifiedStatement,
+};
 
 /// How far ahead of its feed a statement may arrive and be kept until the gap is filled.
 pub const MAX_PENDING: u64 = 256;
@@ -43,7 +45,9 @@ pub enum Refusal {
     #[error(transparent)]
     Statement(#[from] StatementError),
     /// The statement is too far ahead to be kept.
-    #[error("party {author}: expected a statement near number {expected}, got {got}: fetch the feed first")]
+    #[error(
+        "party {author}: expected a statement near number {expected}, got {got}: fetch the feed first"
+    )]
     OutOfSequence {
         /// The author.
         author: PartyId,
@@ -63,7 +67,9 @@ pub enum Refusal {
         proof: Box<Equivocation>,
     },
     /// The statement does not follow the author's previous one; the feed ends there.
-    #[error("party {author}: statement {seq} does not name the hash of statement {seq} - 1: its feed ends there")]
+    #[error(
+        "party {author}: statement {seq} does not name the hash of statement {seq} - 1: its feed ends there"
+    )]
     BrokenChain {
         /// The author.
         author: PartyId,
@@ -109,11 +115,15 @@ impl Feed {
     }
 
     fn at(&self, seq: u64) -> Option<&VerifiedStatement> {
-        usize::try_from(seq).ok().and_then(|index| self.chain.get(index))
+        usize::try_from(seq)
+            .ok()
+            .and_then(|index| self.chain.get(index))
     }
 
     fn last_hash(&self) -> Digest {
-        self.chain.last().map_or(digest::ZERO, VerifiedStatement::hash)
+        self.chain
+            .last()
+            .map_or(digest::ZERO, VerifiedStatement::hash)
     }
 
     fn last_time(&self) -> u64 {
@@ -135,7 +145,10 @@ fn add_candidate(candidates: &mut Candidates, statement: VerifiedStatement) {
 fn equivocation(candidates: &Candidates) -> Option<Equivocation> {
     let mut two = candidates.values();
     let (first, second) = (two.next()?, two.next()?);
-    Some(Equivocation::new(first.signed().clone(), second.signed().clone()))
+    Some(Equivocation::new(
+        first.signed().clone(),
+        second.signed().clone(),
+    ))
 }
 
 /// The state of a consortium.
@@ -149,8 +162,16 @@ pub struct Fold {
 impl Fold {
     /// A consortium in which nothing has been said.
     pub fn new(roster: Roster) -> Self {
-        let feeds = roster.members().iter().map(|m| (m.party, Feed::default())).collect();
-        Self { roster, feeds, facts: Facts::default() }
+        let feeds = roster
+            .members()
+            .iter()
+            .map(|m| (m.party, Feed::default()))
+            .collect();
+        Self {
+            roster,
+            feeds,
+            facts: Facts::default(),
+        }
     }
 
     /// The roster.
@@ -178,13 +199,16 @@ impl Fold {
         let feed = self.feeds.entry(author).or_default();
         let next = feed.next_seq();
         if seq < next {
-            let Some(known) = feed.at(seq) else { return Ok(Admitted::Known) };
+            let Some(known) = feed.at(seq) else {
+                return Ok(Admitted::Known);
+            };
             if known.hash() == hash {
                 return Ok(Admitted::Known);
             }
             // F4: the feed ends before a number that carries two statements.
             let known = known.clone();
-            feed.chain.truncate(usize::try_from(seq).unwrap_or(usize::MAX));
+            feed.chain
+                .truncate(usize::try_from(seq).unwrap_or(usize::MAX));
             feed.pending.clear();
             feed.end = Candidates::from([(known.hash(), known)]);
             add_candidate(&mut feed.end, statement);
@@ -194,7 +218,11 @@ impl Fold {
         }
         if feed.ended() {
             if seq > next {
-                return Err(Refusal::FeedEnded { author, end: next, got: seq });
+                return Err(Refusal::FeedEnded {
+                    author,
+                    end: next,
+                    got: seq,
+                });
             }
             if feed.end.contains_key(&hash) {
                 return Ok(Admitted::Known);
@@ -203,7 +231,11 @@ impl Fold {
             return forked(author, seq, &feed.end);
         }
         if seq - next > MAX_PENDING {
-            return Err(Refusal::OutOfSequence { author, expected: next, got: seq });
+            return Err(Refusal::OutOfSequence {
+                author,
+                expected: next,
+                got: seq,
+            });
         }
         let waiting = feed.pending.entry(seq).or_default();
         if waiting.contains_key(&hash) {
@@ -221,18 +253,26 @@ impl Fold {
         if only_waiting {
             return Ok(Admitted::Pending);
         }
-        let Some(feed) = self.feeds.get_mut(&author) else { return Ok(Admitted::Pending) };
+        let Some(feed) = self.feeds.get_mut(&author) else {
+            return Ok(Admitted::Pending);
+        };
         let mut extended = Vec::new();
         while let Some(mut candidates) = feed.pending.remove(&feed.next_seq()) {
             let seq = feed.next_seq();
             let verdict = match candidates.len() {
-                1 => candidates.first_key_value().map_or(Ok(()), |(_, only)| judge(&self.roster, &self.facts, feed, only)),
+                1 => candidates.first_key_value().map_or(Ok(()), |(_, only)| {
+                    judge(&self.roster, &self.facts, feed, only)
+                }),
                 _ => forked(author, seq, &candidates).map(|_| ()),
             };
             if let Err(refusal) = verdict {
                 feed.pending.clear();
                 feed.end = candidates;
-                return if extended.is_empty() { Err(refusal) } else { Ok(Admitted::Extended(extended)) };
+                return if extended.is_empty() {
+                    Err(refusal)
+                } else {
+                    Ok(Admitted::Extended(extended))
+                };
             }
             if let Some((hash, statement)) = candidates.pop_first() {
                 self.facts.apply(&statement);
@@ -255,10 +295,23 @@ impl Fold {
     ///
     /// # Errors
     /// The refusal that every other node would answer with.
-    pub fn compose(&self, author: PartyId, epoch: u32, now_ms: u64, body: Body) -> Result<Statement, Refusal> {
-        let feed = self.feeds.get(&author).ok_or(StatementError::NotOnRoster(author))?;
+    pub fn compose(
+        &self,
+        author: PartyId,
+        epoch: u32,
+        now_ms: u64,
+        body: Body,
+    ) -> Result<Statement, Refusal> {
+        let feed = self
+            .feeds
+            .get(&author)
+            .ok_or(StatementError::NotOnRoster(author))?;
         if feed.ended() {
-            return Err(Refusal::FeedEnded { author, end: feed.next_seq(), got: feed.next_seq() });
+            return Err(Refusal::FeedEnded {
+                author,
+                end: feed.next_seq(),
+                got: feed.next_seq(),
+            });
         }
         let statement = Statement {
             version: STATEMENT_VERSION,
@@ -270,14 +323,21 @@ impl Fold {
             time_ms: now_ms.max(feed.last_time()),
             body,
         };
-        rules::check(&self.roster, &self.facts, &statement)
-            .map_err(|rule| Refusal::RuleBroken { author, seq: statement.seq, rule })?;
+        rules::check(&self.roster, &self.facts, &statement).map_err(|rule| {
+            Refusal::RuleBroken {
+                author,
+                seq: statement.seq,
+                rule,
+            }
+        })?;
         Ok(statement)
     }
 
     /// The statements of a party's feed, in order.
     pub fn feed(&self, party: PartyId) -> &[VerifiedStatement] {
-        self.feeds.get(&party).map_or(&[], |feed| feed.chain.as_slice())
+        self.feeds
+            .get(&party)
+            .map_or(&[], |feed| feed.chain.as_slice())
     }
 
     /// All statements, by author and number.
@@ -287,12 +347,20 @@ impl Fold {
 
     /// The last statement of every feed that has one, ascending.
     pub fn heads(&self) -> Vec<FeedHead> {
-        self.feeds.values().filter_map(|feed| feed.chain.last()).map(VerifiedStatement::head).collect()
+        self.feeds
+            .values()
+            .filter_map(|feed| feed.chain.last())
+            .map(VerifiedStatement::head)
+            .collect()
     }
 
     /// Whether the fold contains the statement that a head names.
     pub fn knows(&self, head: &FeedHead) -> Knowledge {
-        match self.feeds.get(&head.party).map(|feed| (feed, feed.at(head.seq))) {
+        match self
+            .feeds
+            .get(&head.party)
+            .map(|feed| (feed, feed.at(head.seq)))
+        {
             Some((_, Some(statement))) if statement.hash() == head.hash => Knowledge::Known,
             Some((_, Some(_))) | None => Knowledge::Contradicted,
             Some((feed, None)) if feed.ended() => Knowledge::Contradicted,
@@ -302,12 +370,23 @@ impl Fold {
 
     /// At most `limit` statements that a peer with the given heads lacks, each feed in order.
     pub fn missing_from(&self, heads: &[FeedHead], limit: usize) -> Vec<&SignedStatement> {
-        let known: BTreeMap<PartyId, u64> = heads.iter().map(|h| (h.party, h.seq.saturating_add(1))).collect();
+        let known: BTreeMap<PartyId, u64> = heads
+            .iter()
+            .map(|h| (h.party, h.seq.saturating_add(1)))
+            .collect();
         let mut missing = Vec::new();
         for (party, feed) in &self.feeds {
             let from = known.get(party).copied().unwrap_or(0);
-            let from = usize::try_from(from).unwrap_or(usize::MAX).min(feed.chain.len());
-            missing.extend(feed.chain.iter().skip(from).chain(feed.end.values()).map(VerifiedStatement::signed));
+            let from = usize::try_from(from)
+                .unwrap_or(usize::MAX)
+                .min(feed.chain.len());
+            missing.extend(
+                feed.chain
+                    .iter()
+                    .skip(from)
+                    .chain(feed.end.values())
+                    .map(VerifiedStatement::signed),
+            );
         }
         missing.truncate(limit);
         missing
@@ -315,12 +394,24 @@ impl Fold {
 
     /// The parties that signed two statements under one number, with the number and the proof.
     pub fn equivocations(&self) -> impl Iterator<Item = (PartyId, u64, Equivocation)> {
-        self.feeds.iter().filter_map(|(party, feed)| Some((*party, feed.next_seq(), equivocation(&feed.end)?)))
+        self.feeds
+            .iter()
+            .filter_map(|(party, feed)| Some((*party, feed.next_seq(), equivocation(&feed.end)?)))
+    }
+
+    /// Whether a party signed two statements under one number.
+    pub fn has_forked(&self, party: PartyId) -> bool {
+        self.feeds
+            .get(&party)
+            .is_some_and(|feed| feed.end.len() > 1)
     }
 
     /// The number at which a party's feed ended, if it did.
     pub fn ended(&self, party: PartyId) -> Option<u64> {
-        self.feeds.get(&party).filter(|feed| feed.ended()).map(Feed::next_seq)
+        self.feeds
+            .get(&party)
+            .filter(|feed| feed.ended())
+            .map(Feed::next_seq)
     }
 }
 
@@ -337,12 +428,21 @@ pub enum Knowledge {
 
 fn forked(author: PartyId, seq: u64, candidates: &Candidates) -> Result<Admitted, Refusal> {
     match equivocation(candidates) {
-        Some(proof) => Err(Refusal::Equivocation { author, seq, proof: Box::new(proof) }),
+        Some(proof) => Err(Refusal::Equivocation {
+            author,
+            seq,
+            proof: Box::new(proof),
+        }),
         None => Ok(Admitted::Known),
     }
 }
 
-fn judge(roster: &Roster, facts: &Facts, feed: &Feed, statement: &VerifiedStatement) -> Result<(), Refusal> {
+fn judge(
+    roster: &Roster,
+    facts: &Facts,
+    feed: &Feed,
+    statement: &VerifiedStatement,
+) -> Result<(), Refusal> {
     let (author, seq) = (statement.author(), statement.seq());
     if statement.statement().prev != feed.last_hash() {
         return Err(Refusal::BrokenChain { author, seq });

@@ -77,9 +77,18 @@ mod tests {
     fn a_signature_holds_for_its_bytes_and_key_only() {
         let (one, two) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
         let signature = one.sign(SigningTag::Statement, b"yes");
-        assert!(one.public().verifies(&SigningTag::Statement, b"yes", &signature));
-        assert!(!one.public().verifies(&SigningTag::Statement, b"no", &signature));
-        assert!(!two.public().verifies(&SigningTag::Statement, b"yes", &signature));
+        assert!(
+            one.public()
+                .verifies(&SigningTag::Statement, b"yes", &signature)
+        );
+        assert!(
+            !one.public()
+                .verifies(&SigningTag::Statement, b"no", &signature)
+        );
+        assert!(
+            !two.public()
+                .verifies(&SigningTag::Statement, b"yes", &signature)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use organtwin_threshold::{Committee, CommitteeError, Passive, PartyId};
+use organtwin_threshold::{Committee, CommitteeError, PartyId, Passive};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, ByteString, CodecError};
@@ -78,7 +78,9 @@ pub enum RosterError {
     #[error("expected roster version {ROSTER_VERSION}, got {0}: use a matching program")]
     Version(u16),
     /// The members are not numbered 1, 2, ... in order.
-    #[error("expected the members to be numbered 1 to n in order, got {got} at position {position}")]
+    #[error(
+        "expected the members to be numbered 1 to n in order, got {got} at position {position}"
+    )]
     Numbering {
         /// Position in the list, counted from 1.
         position: usize,
@@ -111,22 +113,35 @@ impl TryFrom<RawRoster> for Roster {
         if raw.version != ROSTER_VERSION {
             return Err(RosterError::Version(raw.version));
         }
-        let texts = [("the name", &raw.name), ("the parameters", &raw.parameters), ("the instruction class", &raw.instruction_class)];
-        for (field, text) in texts.into_iter().chain(raw.members.iter().map(|m| ("a member's name", &m.name))) {
+        let texts = [
+            ("the name", &raw.name),
+            ("the parameters", &raw.parameters),
+            ("the instruction class", &raw.instruction_class),
+        ];
+        for (field, text) in texts
+            .into_iter()
+            .chain(raw.members.iter().map(|m| ("a member's name", &m.name)))
+        {
             check_text(field, text)?;
         }
         let mut statement_keys = BTreeSet::new();
         let mut network_keys = BTreeSet::new();
         for (index, member) in raw.members.iter().enumerate() {
             if member.party.index() != index {
-                return Err(RosterError::Numbering { position: index + 1, got: member.party });
+                return Err(RosterError::Numbering {
+                    position: index + 1,
+                    got: member.party,
+                });
             }
             if !member.statement_key.is_sound() || !statement_keys.insert(member.statement_key) {
                 return Err(RosterError::Key(member.party, "statement"));
             }
             let network = member.network_key.as_slice();
             let sized = !network.is_empty() && network.len() <= MAX_NETWORK_KEY_BYTES;
-            if !sized || network == member.statement_key.as_bytes() || !network_keys.insert(network.to_vec()) {
+            if !sized
+                || network == member.statement_key.as_bytes()
+                || !network_keys.insert(network.to_vec())
+            {
                 return Err(RosterError::Key(member.party, "network"));
             }
         }
@@ -137,7 +152,11 @@ impl TryFrom<RawRoster> for Roster {
         };
         let committee = Committee::new(n, raw.threshold, passive)?;
         let digest = digest::of_value(Domain::Roster, &raw)?;
-        Ok(Self { raw, committee, digest })
+        Ok(Self {
+            raw,
+            committee,
+            digest,
+        })
     }
 }
 
@@ -224,7 +243,11 @@ impl Roster {
 
     /// How many parties must have received a twin before a study may contain it.
     pub fn receipts_needed(&self) -> usize {
-        if self.needs_all() { self.parties() } else { 2 * self.threshold() + 1 }
+        if self.needs_all() {
+            self.parties()
+        } else {
+            2 * self.threshold() + 1
+        }
     }
 
     /// How many equal statements settle a computed value: t+1, of which one is honest.
@@ -240,7 +263,10 @@ impl Roster {
 
 fn check_text(field: &'static str, text: &str) -> Result<(), RosterError> {
     if text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control) {
-        return Err(RosterError::Text { field, got: text.chars().take(MAX_NAME_BYTES).collect() });
+        return Err(RosterError::Text {
+            field,
+            got: text.chars().take(MAX_NAME_BYTES).collect(),
+        });
     }
     Ok(())
 }

@@ -13,7 +13,8 @@ use crate::manifest::{Gate, MANIFEST_VERSION, Manifest, ProgramFacts, RowFacts, 
 use crate::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
 use crate::shard;
 use crate::statement::{
-    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName, VerifiedStatement,
+    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName,
+    VerifiedStatement,
 };
 use crate::study::{self, Study};
 use crate::transcript::{StudyStore, Transcript};
@@ -46,7 +47,11 @@ pub(crate) fn raw_roster(n: u8, t: u8) -> RawRoster {
         version: ROSTER_VERSION,
         name: "a consortium".into(),
         threshold: t,
-        passive: if n > 3 * t { PassivePolicy::Refused } else { PassivePolicy::Allowed },
+        passive: if n > 3 * t {
+            PassivePolicy::Refused
+        } else {
+            PassivePolicy::Allowed
+        },
         parameters: "test".into(),
         instruction_class: "any".into(),
         members: (1..=n).map(member).collect(),
@@ -75,7 +80,10 @@ impl Recombine for MadeUp {
                 return Err(format!("wrong values of the {piece}"));
             }
         }
-        Ok(Recombined { squashed: digest::of_blob(squashed), values: squashed.to_vec() })
+        Ok(Recombined {
+            squashed: digest::of_blob(squashed),
+            values: squashed.to_vec(),
+        })
     }
 }
 
@@ -84,7 +92,9 @@ pub(crate) fn squashed_bytes() -> Vec<u8> {
 }
 
 pub(crate) fn piece_values(piece: PieceId, first: u32, count: u32) -> Vec<u128> {
-    (first..first + count).map(|block| u128::from(piece.absent().bits()) << 64 | u128::from(block)).collect()
+    (first..first + count)
+        .map(|block| u128::from(piece.absent().bits()) << 64 | u128::from(block))
+        .collect()
 }
 
 impl StudyStore for Scene {
@@ -101,11 +111,19 @@ impl StudyStore for Scene {
 
 impl Scene {
     pub(crate) fn new(n: u8, t: u8) -> Self {
-        Self { fold: Fold::new(Roster::try_from(raw_roster(n, t)).unwrap()), now: 1000 }
+        Self {
+            fold: Fold::new(Roster::try_from(raw_roster(n, t)).unwrap()),
+            now: 1000,
+        }
     }
 
     pub(crate) fn parties(&self) -> Vec<PartyId> {
-        self.fold.roster().members().iter().map(|m| m.party).collect()
+        self.fold
+            .roster()
+            .members()
+            .iter()
+            .map(|m| m.party)
+            .collect()
     }
 
     /// Composes, signs and admits, as a node does.
@@ -125,7 +143,11 @@ impl Scene {
     }
 
     pub(crate) fn statements(&self) -> Vec<SignedStatement> {
-        self.fold.statements().map(VerifiedStatement::signed).cloned().collect()
+        self.fold
+            .statements()
+            .map(VerifiedStatement::signed)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn certificate(&self) -> Certificate {
@@ -148,43 +170,74 @@ impl Scene {
         let session = SessionId::new([7; 32]);
         let committee = self.fold.roster().committee().clone();
         self.all_say(|_| Body::RosterSigned {});
-        self.all_say(|p| Body::CeremonyJoined { attempt: 1, nonce: blob(&p.to_string()) });
+        self.all_say(|p| Body::CeremonyJoined {
+            attempt: 1,
+            nonce: blob(&p.to_string()),
+        });
         self.all_say(|p| Body::SeedCommitted {
             session,
             commitments: committee
                 .pieces_of(p)
                 .into_iter()
-                .map(|piece| PieceCommitment { piece, commitment: blob(&format!("{piece}{p}")) })
+                .map(|piece| PieceCommitment {
+                    piece,
+                    commitment: blob(&format!("{piece}{p}")),
+                })
                 .collect(),
             mask: blob("commitment"),
         });
-        self.all_say(|p| Body::SeedsHeld { session, mask_reveal: blob(&p.to_string()), echo: blob("echo") });
+        self.all_say(|p| Body::SeedsHeld {
+            session,
+            mask_reveal: blob(&p.to_string()),
+            echo: blob("echo"),
+        });
         for stage in [StageName::Bits, StageName::Products, StageName::Rows] {
             self.all_say(|_| Body::StageCommitted {
                 session,
                 stage,
-                roots: vec![GroupDigest { group: 0, digest: blob("root") }],
+                roots: vec![GroupDigest {
+                    group: 0,
+                    digest: blob("root"),
+                }],
             });
-            self.all_say(|_| Body::StageOpened { session, stage, digest: blob("opened") });
+            self.all_say(|_| Body::StageOpened {
+                session,
+                stage,
+                digest: blob("opened"),
+            });
         }
         self.all_say(|p| Body::SelfTest {
             session,
             squashed: blob("self-test"),
-            pieces: committee.pieces_of(p).into_iter().map(|piece| PieceValues::pack(piece, &[1])).collect(),
+            pieces: committee
+                .pieces_of(p)
+                .into_iter()
+                .map(|piece| PieceValues::pack(piece, &[1]))
+                .collect(),
         });
         let certificate = self.certificate();
-        self.all_say(|_| Body::KeyCertified { certificate: certificate.clone() });
+        self.all_say(|_| Body::KeyCertified {
+            certificate: certificate.clone(),
+        });
     }
 
     pub(crate) fn batch(&self, hospital: PartyId) -> Batch {
-        Batch { epoch: 0, hospital, number: 0, polynomials: 1 }
+        Batch {
+            epoch: 0,
+            hospital,
+            number: 0,
+            polynomials: 1,
+        }
     }
 
     pub(crate) fn request_batch(&mut self, hospital: PartyId) {
         let batch = self.batch(hospital);
         self.say(hospital, Body::BatchRequested { batch }).unwrap();
         let roster = self.fold.roster().clone();
-        self.all_say(|p| Body::BatchPrepared { batch, vectors: vectors(&roster, p) });
+        self.all_say(|p| Body::BatchPrepared {
+            batch,
+            vectors: vectors(&roster, p),
+        });
     }
 
     pub(crate) fn entry(&self, hospital: PartyId, number: u8) -> TwinEntry {
@@ -202,13 +255,30 @@ impl Scene {
 
     pub(crate) fn deposit(&mut self, hospital: PartyId, count: u8) {
         let (batch, schema) = (self.batch(hospital), self.schema());
-        let mut twins: Vec<TwinEntry> = (0..count).map(|number| self.entry(hospital, number)).collect();
+        let mut twins: Vec<TwinEntry> = (0..count)
+            .map(|number| self.entry(hospital, number))
+            .collect();
         twins.sort_by_key(|t| t.id);
         let mut digests: Vec<Digest> = twins.iter().map(|t| t.digest).collect();
         digests.sort();
-        self.say(hospital, Body::TwinsDeposited { schema, organ: "kidney".into(), batch, twins }).unwrap();
+        self.say(
+            hospital,
+            Body::TwinsDeposited {
+                schema,
+                organ: "kidney".into(),
+                batch,
+                twins,
+            },
+        )
+        .unwrap();
         for party in self.parties().into_iter().filter(|p| *p != hospital) {
-            self.say(party, Body::TwinsReceived { twins: digests.clone() }).unwrap();
+            self.say(
+                party,
+                Body::TwinsReceived {
+                    twins: digests.clone(),
+                },
+            )
+            .unwrap();
         }
     }
 
@@ -225,7 +295,15 @@ impl Scene {
 
     /// The list of all deposited twins, withdrawn ones too.
     pub(crate) fn list(&self) -> TwinList {
-        TwinList::sorted(self.fold.facts().deposits.values().map(|d| d.twin).collect()).unwrap()
+        TwinList::sorted(
+            self.fold
+                .facts()
+                .deposits
+                .values()
+                .map(|d| d.twin)
+                .collect(),
+        )
+        .unwrap()
     }
 
     pub(crate) fn manifest(&self, quorum: u8) -> Manifest {
@@ -238,7 +316,10 @@ impl Scene {
             program: blob("program"),
             facts: ProgramFacts {
                 model: "model".into(),
-                rows: vec![RowFacts { label: "row".into(), cells: 3 }],
+                rows: vec![RowFacts {
+                    label: "row".into(),
+                    cells: 3,
+                }],
                 gate: Gate::RowWithoutAnyHospital,
                 k: 10,
                 blocks: BLOCKS,
@@ -257,16 +338,30 @@ impl Scene {
     pub(crate) fn propose(&mut self, quorum: u8) -> Digest {
         let manifest = self.manifest(quorum);
         let id = manifest.digest().unwrap();
-        self.say(party(1), Body::StudyProposed { manifest: Box::new(manifest) }).unwrap();
+        self.say(
+            party(1),
+            Body::StudyProposed {
+                manifest: Box::new(manifest),
+            },
+        )
+        .unwrap();
         id
     }
 
     pub(crate) fn approve(&mut self, id: Digest, number: u8) -> Digest {
-        self.say(party(number), Body::StudyApproved { manifest: id }).unwrap()
+        self.say(party(number), Body::StudyApproved { manifest: id })
+            .unwrap()
     }
 
     pub(crate) fn reject(&mut self, id: Digest, number: u8) {
-        self.say(party(number), Body::StudyRejected { manifest: id, reason: "no".into() }).unwrap();
+        self.say(
+            party(number),
+            Body::StudyRejected {
+                manifest: id,
+                reason: "no".into(),
+            },
+        )
+        .unwrap();
     }
 
     pub(crate) fn evaluate(&mut self, id: Digest) {
@@ -274,8 +369,16 @@ impl Scene {
             let ranking = shard::ranking(self.fold.roster(), &id, shard.index);
             for party in ranking.into_iter().take(self.fold.roster().equal_needed()) {
                 let output = blob(&format!("output {}", shard.index));
-                self.say(party, Body::ShardEvaluated { manifest: id, shard: shard.index, inputs: shard.inputs, output })
-                    .unwrap();
+                self.say(
+                    party,
+                    Body::ShardEvaluated {
+                        manifest: id,
+                        shard: shard.index,
+                        inputs: shard.inputs,
+                        output,
+                    },
+                )
+                .unwrap();
             }
         }
     }
@@ -295,13 +398,20 @@ impl Scene {
     /// The view of a party that holds everything.
     pub(crate) fn view(&self, id: Digest) -> LocalView {
         let facts = self.fold.facts();
-        let mut view = LocalView { takeover_ms: 1000, opening_limit: 1 << 15, ..LocalView::default() };
-        view.blobs.extend(facts.deposits.values().map(|d| d.twin.digest));
-        view.blobs.extend((0..200).map(|index| blob(&format!("output {index}"))));
+        let mut view = LocalView {
+            takeover_ms: 1000,
+            opening_limit: 1 << 15,
+            ..LocalView::default()
+        };
+        view.blobs
+            .extend(facts.deposits.values().map(|d| d.twin.digest));
+        view.blobs
+            .extend((0..200).map(|index| blob(&format!("output {index}"))));
         view.blobs.extend((0..64).map(|group| vector(group).digest));
         view.batches.extend(facts.batches.keys());
         view.subseeds_sent.extend(facts.batches.keys());
-        view.twin_lists.insert(digest::of_blob(&self.list().encode().unwrap()), self.list());
+        view.twin_lists
+            .insert(digest::of_blob(&self.list().encode().unwrap()), self.list());
         view.squashed.insert(id, digest::of_blob(&squashed_bytes()));
         view.progress_ms.insert(id, self.now);
         view
@@ -312,14 +422,32 @@ impl Scene {
     }
 
     /// Does a party's release duties, if it has any; `values` may lie.
-    pub(crate) fn release(&mut self, id: Digest, number: u8, values: impl Fn(PieceId, u32, u32) -> Vec<u128>) -> usize {
+    pub(crate) fn release(
+        &mut self,
+        id: Digest,
+        number: u8,
+        values: impl Fn(PieceId, u32, u32) -> Vec<u128>,
+    ) -> usize {
         let (me, view) = (party(number), self.view(id));
-        let duties: Vec<Duty> =
-            self.duties(id, number).into_iter().filter(|d| matches!(d, Duty::Release { .. })).collect();
+        let duties: Vec<Duty> = self
+            .duties(id, number)
+            .into_iter()
+            .filter(|d| matches!(d, Duty::Release { .. }))
+            .collect();
         for duty in &duties {
-            let Duty::Release { first_block, blocks, .. } = duty else { continue };
+            let Duty::Release {
+                first_block,
+                blocks,
+                ..
+            } = duty
+            else {
+                continue;
+            };
             let pieces = self.fold.roster().committee().pieces_of(me);
-            let values: Vec<_> = pieces.into_iter().map(|p| (p, values(p, *first_block, *blocks))).collect();
+            let values: Vec<_> = pieces
+                .into_iter()
+                .map(|p| (p, values(p, *first_block, *blocks)))
+                .collect();
             let body = duty::release_body(&self.fold, me, self.now, &view, duty, &values).unwrap();
             self.say(me, body).unwrap();
         }
@@ -327,7 +455,12 @@ impl Scene {
     }
 
     pub(crate) fn publish(&mut self, id: Digest, number: u8) {
-        let body = duty::result_body(&self.fold, id, digest::of_blob(&squashed_bytes()), squashed_bytes());
+        let body = duty::result_body(
+            &self.fold,
+            id,
+            digest::of_blob(&squashed_bytes()),
+            squashed_bytes(),
+        );
         self.say(party(number), body).unwrap();
     }
 
@@ -359,7 +492,10 @@ impl Scene {
 }
 
 pub(crate) fn vector(group: u16) -> GroupDigest {
-    GroupDigest { group, digest: blob(&format!("vector {group}")) }
+    GroupDigest {
+        group,
+        digest: blob(&format!("vector {group}")),
+    }
 }
 
 pub(crate) fn vectors(roster: &Roster, party: PartyId) -> Vec<GroupDigest> {

@@ -28,7 +28,10 @@ pub struct Shard {
 pub fn shards(manifest: &Digest, list: &TwinList) -> Vec<Shard> {
     let mut by_depositor: BTreeMap<PartyId, Vec<(Digest, TwinRef)>> = BTreeMap::new();
     for twin in list.twins() {
-        by_depositor.entry(twin.depositor).or_default().push((order(manifest, twin), *twin));
+        by_depositor
+            .entry(twin.depositor)
+            .or_default()
+            .push((order(manifest, twin), *twin));
     }
     let mut shards = Vec::new();
     for (depositor, mut twins) in by_depositor {
@@ -37,10 +40,18 @@ pub fn shards(manifest: &Digest, list: &TwinList) -> Vec<Shard> {
         let (size, larger) = (twins.len() / count, twins.len() % count);
         let mut rest = twins.into_iter().map(|(_, twin)| twin);
         for position in 0..count {
-            let twins: Vec<TwinRef> = rest.by_ref().take(size + usize::from(position < larger)).collect();
+            let twins: Vec<TwinRef> = rest
+                .by_ref()
+                .take(size + usize::from(position < larger))
+                .collect();
             let index = u32::try_from(shards.len()).unwrap_or(u32::MAX);
             let inputs = inputs(manifest, index, &twins);
-            shards.push(Shard { index, depositor, twins, inputs });
+            shards.push(Shard {
+                index,
+                depositor,
+                twins,
+                inputs,
+            });
         }
     }
     shards
@@ -52,7 +63,12 @@ pub fn ranking(roster: &Roster, manifest: &Digest, shard: u32) -> Vec<PartyId> {
         .members()
         .iter()
         .map(|m| {
-            let label = [manifest.as_bytes().as_slice(), &shard.to_be_bytes(), &[m.party.get()]].concat();
+            let label = [
+                manifest.as_bytes().as_slice(),
+                &shard.to_be_bytes(),
+                &[m.party.get()],
+            ]
+            .concat();
             (digest::of_bytes(Domain::ShardRank, &label), m.party)
         })
         .collect();
@@ -61,7 +77,13 @@ pub fn ranking(roster: &Roster, manifest: &Digest, shard: u32) -> Vec<PartyId> {
 }
 
 fn order(manifest: &Digest, twin: &TwinRef) -> Digest {
-    let label = [manifest.as_bytes().as_slice(), twin.digest.as_bytes(), &[twin.depositor.get()], twin.id.as_bytes()].concat();
+    let label = [
+        manifest.as_bytes().as_slice(),
+        twin.digest.as_bytes(),
+        &[twin.depositor.get()],
+        twin.id.as_bytes(),
+    ]
+    .concat();
     digest::of_bytes(Domain::TwinOrder, &label)
 }
 

@@ -101,13 +101,17 @@ pub struct PieceValues {
 impl PieceValues {
     /// Packs values.
     pub fn pack(piece: PieceId, values: &[u128]) -> Self {
-        Self { piece, values: ByteString(values.iter().flat_map(|v| v.to_le_bytes()).collect()) }
+        Self {
+            piece,
+            values: ByteString(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        }
     }
 
     /// Unpacks the values; `None` when the bytes are not whole values.
     pub fn unpack(&self) -> Option<Vec<u128>> {
         let (values, rest) = self.values.as_slice().as_chunks::<16>();
-        rest.is_empty().then(|| values.iter().map(|v| u128::from_le_bytes(*v)).collect())
+        rest.is_empty()
+            .then(|| values.iter().map(|v| u128::from_le_bytes(*v)).collect())
     }
 }
 
@@ -343,10 +347,16 @@ impl SignedStatement {
     pub fn sign(statement: &Statement, identity: &Identity) -> Result<Self, CodecError> {
         let bytes = codec::encode(statement)?;
         if bytes.len() > MAX_STATEMENT_BYTES {
-            return Err(CodecError::TooLarge { limit: MAX_STATEMENT_BYTES, got: bytes.len() });
+            return Err(CodecError::TooLarge {
+                limit: MAX_STATEMENT_BYTES,
+                got: bytes.len(),
+            });
         }
         let signature = identity.sign(SigningTag::Statement, &bytes);
-        Ok(Self { bytes: ByteString(bytes), signature })
+        Ok(Self {
+            bytes: ByteString(bytes),
+            signature,
+        })
     }
 
     /// The statement's hash: what later statements name it by.
@@ -364,15 +374,31 @@ impl SignedStatement {
             return Err(StatementError::Version(statement.version));
         }
         if statement.roster != roster.digest() {
-            return Err(StatementError::WrongRoster { expected: roster.digest(), got: statement.roster });
+            return Err(StatementError::WrongRoster {
+                expected: roster.digest(),
+                got: statement.roster,
+            });
         }
         let author = statement.author;
-        let member = roster.member(author).ok_or(StatementError::NotOnRoster(author))?;
-        if !member.statement_key.verifies(&SigningTag::Statement, self.bytes.as_slice(), &self.signature) {
-            return Err(StatementError::BadSignature { author, seq: statement.seq });
+        let member = roster
+            .member(author)
+            .ok_or(StatementError::NotOnRoster(author))?;
+        if !member.statement_key.verifies(
+            &SigningTag::Statement,
+            self.bytes.as_slice(),
+            &self.signature,
+        ) {
+            return Err(StatementError::BadSignature {
+                author,
+                seq: statement.seq,
+            });
         }
         let hash = self.hash();
-        Ok(VerifiedStatement { signed: self, statement, hash })
+        Ok(VerifiedStatement {
+            signed: self,
+            statement,
+            hash,
+        })
     }
 }
 
@@ -417,6 +443,10 @@ impl VerifiedStatement {
 
     /// It as a feed head.
     pub fn head(&self) -> FeedHead {
-        FeedHead { party: self.author(), seq: self.seq(), hash: self.hash }
+        FeedHead {
+            party: self.author(),
+            seq: self.seq(),
+            hash: self.hash,
+        }
     }
 }

@@ -18,7 +18,9 @@ use crate::twin::{TwinId, TwinList, TwinRef};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestFault {
     /// The key certificate is not one that all parties signed.
-    #[error("certificate {certificate}: expected the signatures of all {expected} parties, got {got}")]
+    #[error(
+        "certificate {certificate}: expected the signatures of all {expected} parties, got {got}"
+    )]
     Certificate {
         /// The certificate named.
         certificate: Digest,
@@ -52,10 +54,7 @@ pub enum ManifestFault {
 impl ManifestFault {
     /// Whether statements still to come can mend it.
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::NotYet(_) | Self::Certificate { .. }
-        )
+        matches!(self, Self::NotYet(_) | Self::Certificate { .. })
     }
 }
 
@@ -108,7 +107,9 @@ pub enum NotOpened {
     #[error("invalid manifest: {0}")]
     Invalid(#[from] ManifestFault),
     /// The opening budget of the key does not suffice.
-    #[error("expected {needed} blocks within the key's opening budget, got {left} left: a new key is needed")]
+    #[error(
+        "expected {needed} blocks within the key's opening budget, got {left} left: a new key is needed"
+    )]
     Budget {
         /// The blocks of the study.
         needed: u32,
@@ -168,12 +169,20 @@ impl<'a> Study<'a> {
     /// Looks a proposed study up.
     pub fn find(fold: &'a Fold, id: &Digest) -> Option<Self> {
         let facts = fold.facts().study(id)?;
-        Some(Self { fold, id: *id, manifest: &facts.proposal.as_ref()?.manifest, facts })
+        Some(Self {
+            fold,
+            id: *id,
+            manifest: &facts.proposal.as_ref()?.manifest,
+            facts,
+        })
     }
 
     /// All proposed studies, by digest.
     pub fn all(fold: &'a Fold) -> impl Iterator<Item = Self> {
-        fold.facts().studies.keys().filter_map(move |id| Self::find(fold, id))
+        fold.facts()
+            .studies
+            .keys()
+            .filter_map(move |id| Self::find(fold, id))
     }
 
     /// Q.
@@ -184,9 +193,15 @@ impl<'a> Study<'a> {
     /// The approvals that count: in time and not by a rejecter (R3).
     pub fn approvals(&self) -> BTreeMap<PartyId, Approval> {
         let counts = |party: &PartyId, approval: &Approval| {
-            approval.time_ms < self.manifest.expires_ms && !self.facts.rejections.contains_key(party)
+            approval.time_ms < self.manifest.expires_ms
+                && !self.facts.rejections.contains_key(party)
         };
-        self.facts.approvals.iter().filter(|(p, a)| counts(p, a)).map(|(p, a)| (*p, *a)).collect()
+        self.facts
+            .approvals
+            .iter()
+            .filter(|(p, a)| counts(p, a))
+            .map(|(p, a)| (*p, *a))
+            .collect()
     }
 
     /// Whether the quorum stands.
@@ -201,19 +216,32 @@ impl<'a> Study<'a> {
 
     /// The first listed twin that was withdrawn, if any (R5).
     pub fn withdrawn(&self, list: &TwinList) -> Option<TwinRef> {
-        list.twins().iter().find(|t| self.fold.facts().withdrawals.contains_key(&(t.depositor, t.id))).copied()
+        list.twins()
+            .iter()
+            .find(|t| {
+                self.fold
+                    .facts()
+                    .withdrawals
+                    .contains_key(&(t.depositor, t.id))
+            })
+            .copied()
     }
 
     /// Why the study will never be opened, as of the fold and the time; withdrawals need the twin list.
     pub fn not_opened(&self, list: Option<&TwinList>, now_ms: u64) -> Option<NotOpened> {
         if self.is_rejected() {
-            return Some(NotOpened::Rejected(self.facts.rejections.keys().copied().collect()));
+            return Some(NotOpened::Rejected(
+                self.facts.rejections.keys().copied().collect(),
+            ));
         }
         if let Some(reason) = &self.facts.closed {
             return Some(NotOpened::Closed(reason.clone()));
         }
         if let Some(twin) = list.and_then(|list| self.withdrawn(list)) {
-            return Some(NotOpened::Withdrawn { twin: twin.id, depositor: twin.depositor });
+            return Some(NotOpened::Withdrawn {
+                twin: twin.id,
+                depositor: twin.depositor,
+            });
         }
         if now_ms >= self.manifest.expires_ms {
             return Some(NotOpened::Expired);
@@ -238,38 +266,79 @@ impl<'a> Study<'a> {
     pub fn result(&self) -> Option<&'a [u8]> {
         let agreed = self.aggregate()?;
         let mut count: BTreeMap<&[u8], usize> = BTreeMap::new();
-        for release in self.facts.releases.values().filter(|r| r.squashed == agreed.squashed) {
+        for release in self
+            .facts
+            .releases
+            .values()
+            .filter(|r| r.squashed == agreed.squashed)
+        {
             *count.entry(&release.values).or_default() += 1;
         }
         let needed = self.fold.roster().equal_needed();
-        count.into_iter().find(|(_, count)| *count >= needed).map(|(values, _)| values)
+        count
+            .into_iter()
+            .find(|(_, count)| *count >= needed)
+            .map(|(values, _)| values)
     }
 
     /// The blocks that this study may still open under its key's budget of `limit` blocks (R8).
     pub fn budget_left(&self, limit: u64) -> u64 {
-        limit.saturating_sub(opened_blocks(self.fold, &self.manifest.certificate, Some(&self.id)))
+        limit.saturating_sub(opened_blocks(
+            self.fold,
+            &self.manifest.certificate,
+            Some(&self.id),
+        ))
     }
 
     /// Where the study stands.
     pub fn phase(&self, list: Option<&TwinList>, now_ms: u64) -> Phase {
         if let Some(values) = self.result() {
-            return Phase::Released { values: values.to_vec() };
+            return Phase::Released {
+                values: values.to_vec(),
+            };
         }
         if let Some(why) = self.not_opened(list, now_ms) {
             return Phase::NotOpened(why);
         }
         let approvals = self.approvals();
         if approvals.len() < self.quorum() {
-            return Phase::Proposed { approvals: approvals.into_keys().collect(), quorum: self.quorum() };
+            return Phase::Proposed {
+                approvals: approvals.into_keys().collect(),
+                quorum: self.quorum(),
+            };
         }
-        let shards = list.map(|list| crate::shard::shards(&self.id, list)).unwrap_or_default();
-        let confirmed = shards.iter().filter(|s| tally::shard(self.fold.roster(), self.facts, s).confirmed.is_some()).count();
+        let shards = list
+            .map(|list| crate::shard::shards(&self.id, list))
+            .unwrap_or_default();
+        let confirmed = shards
+            .iter()
+            .filter(|s| {
+                tally::shard(self.fold.roster(), self.facts, s)
+                    .confirmed
+                    .is_some()
+            })
+            .count();
         if shards.is_empty() || confirmed < shards.len() {
-            return Phase::Evaluating { confirmed, shards: shards.len() };
+            return Phase::Evaluating {
+                confirmed,
+                shards: shards.len(),
+            };
         }
         let agreed = self.aggregate();
-        let released = agreed.as_ref().map(|a| tally::complete_releasers(self, a)).unwrap_or_default();
-        Phase::Opening { derived: agreed.map(|a| a.parties).unwrap_or_default(), released }
+        let released = agreed
+            .as_ref()
+            .map(|a| tally::complete_releasers(self, a))
+            .unwrap_or_default();
+        Phase::Opening {
+            derived: agreed.map(|a| a.parties).unwrap_or_default(),
+            released,
+        }
+    }
+
+    /// Why the key's opening budget of `limit` blocks forbids the study, if it does.
+    pub fn over_budget(&self, limit: u64) -> Option<NotOpened> {
+        let (needed, left) = (self.manifest.facts.blocks, self.budget_left(limit));
+        (u64::from(needed) > left).then_some(NotOpened::Budget { needed, left })
     }
 
     /// The fold that the study is in.
@@ -282,29 +351,45 @@ impl<'a> Study<'a> {
 /// derived and somebody decrypted partially. One honest party is among the t+1, so nobody can inflate it.
 pub fn opened_blocks(fold: &Fold, certificate: &Digest, except: Option<&Digest>) -> u64 {
     Study::all(fold)
-        .filter(|s| s.manifest.certificate == *certificate && except != Some(&s.id) && !s.facts.partials.is_empty())
+        .filter(|s| {
+            s.manifest.certificate == *certificate
+                && except != Some(&s.id)
+                && !s.facts.partials.is_empty()
+        })
         .filter_map(|s| s.aggregate())
         .map(|agreed| u64::from(agreed.blocks))
         .sum()
 }
 
-/// Whether all parties signed the certificate.
+/// Whether a certificate stands: all parties signed it, apart from at most t whose feeds forked.
+///
+/// A party could otherwise destroy the joint key by forking its feed long after it signed.
 pub fn is_certified(fold: &Fold, certificate: &Digest) -> bool {
-    signers(fold, certificate) == fold.roster().parties()
-}
-
-fn signers(fold: &Fold, certificate: &Digest) -> usize {
-    fold.facts().certificates.get(certificate).map_or(0, |c| c.signers.len())
+    let Some(facts) = fold.facts().certificates.get(certificate) else {
+        return false;
+    };
+    let roster = fold.roster();
+    let mut members = roster.members().iter().map(|member| member.party);
+    let excused = |party| facts.signers.contains_key(&party) || fold.has_forked(party);
+    facts.signers.len() + roster.threshold() >= roster.parties() && members.all(excused)
 }
 
 /// Checks everything about a manifest that needs the statements of others and its twin list (R1, R2).
 ///
 /// # Errors
 /// [`ManifestFault`] says what is wrong, and whether waiting can help.
-pub fn check_manifest(fold: &Fold, manifest: &Manifest, list: &TwinList) -> Result<(), ManifestFault> {
-    let (expected, got) = (fold.roster().parties(), signers(fold, &manifest.certificate));
-    if got != expected {
-        return Err(ManifestFault::Certificate { certificate: manifest.certificate, expected, got });
+pub fn check_manifest(
+    fold: &Fold,
+    manifest: &Manifest,
+    list: &TwinList,
+) -> Result<(), ManifestFault> {
+    if !is_certified(fold, &manifest.certificate) {
+        let signed = fold.facts().certificates.get(&manifest.certificate);
+        return Err(ManifestFault::Certificate {
+            certificate: manifest.certificate,
+            expected: fold.roster().parties(),
+            got: signed.map_or(0, |c| c.signers.len()),
+        });
     }
     for head in &manifest.feeds {
         match fold.knows(head) {
@@ -318,7 +403,8 @@ pub fn check_manifest(fold: &Fold, manifest: &Manifest, list: &TwinList) -> Resu
     }
     let heads = heads_by_party(&manifest.feeds);
     for twin in list.twins() {
-        eligible(fold, &heads, &manifest.schema, twin).map_err(|why| ManifestFault::Ineligible { twin: *twin, why })?;
+        eligible(fold, &heads, &manifest.schema, twin)
+            .map_err(|why| ManifestFault::Ineligible { twin: *twin, why })?;
     }
     Ok(())
 }
@@ -329,7 +415,10 @@ pub fn eligible_twins(fold: &Fold, feeds: &[FeedHead], schema: &Digest) -> Vec<T
     let twins = fold.facts().deposits.values().map(|deposit| deposit.twin);
     // A withdrawal after the heads would void the study at once.
     twins
-        .filter(|t| eligible(fold, &heads, schema, t).is_ok() && !fold.facts().withdrawals.contains_key(&(t.depositor, t.id)))
+        .filter(|t| {
+            eligible(fold, &heads, schema, t).is_ok()
+                && !fold.facts().withdrawals.contains_key(&(t.depositor, t.id))
+        })
         .collect()
 }
 
@@ -337,25 +426,45 @@ fn heads_by_party(feeds: &[FeedHead]) -> BTreeMap<PartyId, u64> {
     feeds.iter().map(|h| (h.party, h.seq)).collect()
 }
 
-fn eligible(fold: &Fold, heads: &BTreeMap<PartyId, u64>, schema: &Digest, twin: &TwinRef) -> Result<(), Ineligible> {
+fn eligible(
+    fold: &Fold,
+    heads: &BTreeMap<PartyId, u64>,
+    schema: &Digest,
+    twin: &TwinRef,
+) -> Result<(), Ineligible> {
     let facts = fold.facts();
     let by_head = |party: PartyId, seq: u64| heads.get(&party).is_some_and(|head| seq <= *head);
     let key = (twin.depositor, twin.id);
-    let deposit = facts.deposits.get(&key).filter(|d| by_head(twin.depositor, d.seq)).ok_or(Ineligible::NotDeposited)?;
+    let deposit = facts
+        .deposits
+        .get(&key)
+        .filter(|d| by_head(twin.depositor, d.seq))
+        .ok_or(Ineligible::NotDeposited)?;
     if deposit.twin.digest != twin.digest {
         return Err(Ineligible::OtherDigest);
     }
     if deposit.schema != *schema {
         return Err(Ineligible::OtherSchema);
     }
-    if facts.withdrawals.get(&key).is_some_and(|seq| by_head(twin.depositor, *seq)) {
+    if facts
+        .withdrawals
+        .get(&key)
+        .is_some_and(|seq| by_head(twin.depositor, *seq))
+    {
         return Err(Ineligible::Withdrawn);
     }
     // The depositor holds its own twin.
     let receipts = facts.receipts.get(&twin.digest).into_iter().flatten();
-    let others = receipts.into_iter().filter(|(p, seq)| **p != twin.depositor && by_head(**p, **seq)).count();
+    let others = receipts
+        .into_iter()
+        .filter(|(p, seq)| **p != twin.depositor && by_head(**p, **seq))
+        .count();
     let (expected, got) = (fold.roster().receipts_needed(), others + 1);
-    if got < expected { Err(Ineligible::TooFewReceipts { expected, got }) } else { Ok(()) }
+    if got < expected {
+        Err(Ineligible::TooFewReceipts { expected, got })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -38,19 +38,32 @@ fn settled<V: Ord + Clone>(said: &Said<V>, needed: usize) -> Option<V> {
 
 /// Evidence against every party that states something else than the settled value.
 fn minority<V: Ord>(said: &Said<V>, value: &V) -> Vec<Evidence> {
-    let majority: Vec<Digest> = said.get(value).into_iter().flat_map(|p| p.values().copied()).collect();
+    let majority: Vec<Digest> = said
+        .get(value)
+        .into_iter()
+        .flat_map(|p| p.values().copied())
+        .collect();
     said.iter()
         .filter(|(other, _)| *other != value)
         .flat_map(|(_, parties)| parties)
-        .map(|(party, statement)| Evidence::Minority { party: *party, statement: *statement, majority: majority.clone() })
+        .map(|(party, statement)| Evidence::Minority {
+            party: *party,
+            statement: *statement,
+            majority: majority.clone(),
+        })
         .collect()
 }
 
 /// Evidence that two of the parties contradict each other.
 fn pair<V: Ord>(said: &Said<V>) -> Option<Evidence> {
-    let mut firsts = said.values().filter_map(|parties| parties.first_key_value());
+    let mut firsts = said
+        .values()
+        .filter_map(|parties| parties.first_key_value());
     let ((a, first), (b, second)) = (firsts.next()?, firsts.next()?);
-    Some(Evidence::Pair { statements: [*first, *second], parties: [*a, *b] })
+    Some(Evidence::Pair {
+        statements: [*first, *second],
+        parties: [*a, *b],
+    })
 }
 
 /// What is said of one shard.
@@ -71,13 +84,20 @@ pub struct ShardTally {
 /// Tallies a shard; statements about other inputs count as differing outputs.
 pub fn shard(roster: &Roster, facts: &StudyFacts, shard: &Shard) -> ShardTally {
     let claims = facts.shards.get(&shard.index).into_iter().flatten();
-    let said = collect(claims.into_iter().map(|(party, c)| ((c.inputs == shard.inputs, c.output), *party, c.hash)));
+    let said = collect(
+        claims
+            .into_iter()
+            .map(|(party, c)| ((c.inputs == shard.inputs, c.output), *party, c.hash)),
+    );
     let right = said.iter().filter(|((inputs, _), _)| *inputs);
     let equal = right.map(|(_, parties)| parties.len()).max().unwrap_or(0);
     let value = settled(&said, roster.equal_needed()).filter(|(inputs, _)| *inputs);
     ShardTally {
         confirmed: value.map(|(_, output)| output),
-        agreeing: value.and_then(|v| said.get(&v)).map(|p| p.keys().copied().collect()).unwrap_or_default(),
+        agreeing: value
+            .and_then(|v| said.get(&v))
+            .map(|p| p.keys().copied().collect())
+            .unwrap_or_default(),
         equal,
         claims: said.values().map(BTreeMap::len).sum(),
         minority: value.map(|v| minority(&said, &v)).unwrap_or_default(),
@@ -101,8 +121,14 @@ pub struct Agreed {
 
 /// Tallies the aggregate of a study.
 pub fn aggregate(roster: &Roster, manifest: &Manifest, facts: &StudyFacts) -> Option<Agreed> {
-    let said = collect(facts.aggregates.iter().map(|(p, c)| ((c.aggregate, c.squashed, c.blocks), *p, c.hash)));
-    let value = settled(&said, roster.equal_needed()).filter(|(_, _, blocks)| *blocks == manifest.facts.blocks)?;
+    let said = collect(
+        facts
+            .aggregates
+            .iter()
+            .map(|(p, c)| ((c.aggregate, c.squashed, c.blocks), *p, c.hash)),
+    );
+    let value = settled(&said, roster.equal_needed())
+        .filter(|(_, _, blocks)| *blocks == manifest.facts.blocks)?;
     Some(Agreed {
         aggregate: value.0,
         squashed: value.1,
@@ -127,17 +153,33 @@ pub struct BatchTally {
 pub fn batch(fold: &Fold, batch: &Batch) -> BatchTally {
     let roster = fold.roster();
     let family = roster.committee().family(Family::Live);
-    let mut tally = BatchTally { accepted: BTreeMap::new(), complete: false, evidence: Vec::new() };
-    let Some(facts) = fold.facts().batches.get(batch) else { return tally };
+    let mut tally = BatchTally {
+        accepted: BTreeMap::new(),
+        complete: false,
+        evidence: Vec::new(),
+    };
+    let Some(facts) = fold.facts().batches.get(batch) else {
+        return tally;
+    };
     for (index, group) in (0u16..).zip(family) {
-        let vectors = facts.prepared.iter().filter_map(|(party, (hash, vectors))| {
-            let vector = vectors.iter().find(|v| v.group == index)?;
-            Some((vector.digest, *party, *hash))
-        });
+        let vectors = facts
+            .prepared
+            .iter()
+            .filter_map(|(party, (hash, vectors))| {
+                let vector = vectors.iter().find(|v| v.group == index)?;
+                Some((vector.digest, *party, *hash))
+            });
         let said = collect(vectors);
-        let needed = if roster.needs_all() { group.len() } else { roster.equal_needed() };
+        let needed = if roster.needs_all() {
+            group.len()
+        } else {
+            roster.equal_needed()
+        };
         if let Some(value) = settled(&said, needed) {
-            let parties = said.get(&value).map(|p| p.keys().copied().collect()).unwrap_or_default();
+            let parties = said
+                .get(&value)
+                .map(|p| p.keys().copied().collect())
+                .unwrap_or_default();
             tally.accepted.insert(index, (value, parties));
             tally.evidence.extend(minority(&said, &value));
         } else if roster.needs_all() {
@@ -186,13 +228,22 @@ pub enum PartialFault {
     /// It names statements that are not in the feeds.
     #[error("it names feed heads or approvals that are not in the feeds")]
     UnknownStatements,
+    /// It names statements that have not arrived yet; it neither counts nor speaks against its author.
+    #[error("it names statements that have not arrived yet")]
+    NotYet,
 }
 
 /// Checks the rules of the study for one partial decryption, by what its author can be shown to have known.
 ///
 /// # Errors
 /// The first [`PartialFault`].
-pub fn check_partial(study: &Study<'_>, list: &TwinList, agreed: &Agreed, author: PartyId, partial: &PartialFacts) -> Result<(), PartialFault> {
+pub fn check_partial(
+    study: &Study<'_>,
+    list: &TwinList,
+    agreed: &Agreed,
+    author: PartyId,
+    partial: &PartialFacts,
+) -> Result<(), PartialFault> {
     let (fold, manifest, facts) = (study.fold(), study.manifest, study.facts);
     if partial.squashed != agreed.squashed || !agreed.parties.contains(&author) {
         return Err(PartialFault::OtherAggregate);
@@ -200,29 +251,58 @@ pub fn check_partial(study: &Study<'_>, list: &TwinList, agreed: &Agreed, author
     if partial.time_ms >= manifest.expires_ms {
         return Err(PartialFault::Expired);
     }
-    if partial.feeds.iter().any(|head| fold.knows(head) != Knowledge::Known) {
-        return Err(PartialFault::UnknownStatements);
+    // R9: what a forked feed once said cannot be shown any more; that is not this author's fault.
+    let cited = partial.feeds.iter().filter(|head| !fold.has_forked(head.party));
+    for head in cited {
+        match fold.knows(head) {
+            Knowledge::Known => {}
+            Knowledge::NotYet => return Err(PartialFault::NotYet),
+            Knowledge::Contradicted => return Err(PartialFault::UnknownStatements),
+        }
     }
     let knew = |party: PartyId, seq: u64| knew(author, partial, party, seq);
-    let derived = agreed.parties.iter().filter_map(|p| Some((*p, facts.aggregates.get(p)?.seq)));
+    let derived = agreed
+        .parties
+        .iter()
+        .filter_map(|p| Some((*p, facts.aggregates.get(p)?.seq)));
     if derived.filter(|(party, seq)| knew(*party, *seq)).count() < fold.roster().equal_needed() {
         return Err(PartialFault::NotAgreed);
     }
-    let rejecters: Vec<PartyId> = facts.rejections.iter().filter(|(p, r)| knew(**p, r.seq)).map(|(p, _)| *p).collect();
+    let rejecters: Vec<PartyId> = facts
+        .rejections
+        .iter()
+        .filter(|(p, r)| knew(**p, r.seq))
+        .map(|(p, _)| *p)
+        .collect();
     if rejecters.len() > fold.roster().parties().saturating_sub(study.quorum()) {
         return Err(PartialFault::Rejected);
     }
-    let approvers = partial.approvals.iter().map(|hash| {
-        let (party, approval) = facts.approvals.iter().find(|(_, approval)| approval.hash == *hash)?;
-        let counts = approval.time_ms < manifest.expires_ms && !rejecters.contains(party) && knew(*party, approval.seq);
-        counts.then_some(*party)
-    });
-    let approvers: Option<BTreeSet<PartyId>> = approvers.collect();
-    if approvers.is_none_or(|parties| parties.len() < study.quorum()) {
+    let mut approvers = BTreeSet::new();
+    let mut lost = 0;
+    for hash in &partial.approvals {
+        let Some((party, approval)) = facts.approvals.iter().find(|(_, a)| a.hash == *hash) else {
+            lost += 1;
+            continue;
+        };
+        let in_time = approval.time_ms < manifest.expires_ms;
+        if in_time && !rejecters.contains(party) && knew(*party, approval.seq) {
+            approvers.insert(*party);
+        } else {
+            return Err(PartialFault::NoQuorum);
+        }
+    }
+    let mut parties = fold.roster().members().iter().map(|member| member.party);
+    let forked = parties
+        .by_ref()
+        .filter(|p| fold.has_forked(*p) && !approvers.contains(p));
+    if lost > forked.count() || approvers.len() + lost < study.quorum() {
         return Err(PartialFault::NoQuorum);
     }
     let withdrawals = &fold.facts().withdrawals;
-    let withdrawn = list.twins().iter().filter_map(|t| Some((t.depositor, withdrawals.get(&(t.depositor, t.id))?)));
+    let withdrawn = list
+        .twins()
+        .iter()
+        .filter_map(|t| Some((t.depositor, withdrawals.get(&(t.depositor, t.id))?)));
     if withdrawn.into_iter().any(|(party, seq)| knew(party, *seq)) {
         return Err(PartialFault::Withdrawn);
     }
@@ -232,7 +312,10 @@ pub fn check_partial(study: &Study<'_>, list: &TwinList, agreed: &Agreed, author
 /// Whether the author of a partial decryption can be shown to have known a statement.
 fn knew(author: PartyId, partial: &PartialFacts, party: PartyId, seq: u64) -> bool {
     let own = party == author && seq < partial.seq;
-    own || partial.feeds.iter().any(|head: &FeedHead| head.party == party && seq <= head.seq)
+    own || partial
+        .feeds
+        .iter()
+        .any(|head: &FeedHead| head.party == party && seq <= head.seq)
 }
 
 /// Tallies the partial decryptions of a study.
@@ -241,21 +324,41 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
     let mut tally = PieceTally::default();
     let mut said: BTreeMap<PieceId, Said<Vec<u128>>> = BTreeMap::new();
     for (party, partials) in &study.facts.partials {
-        let faults = partials.iter().filter_map(|p| Some((check_partial(study, list, agreed, *party, p).err()?, p.hash)));
+        let faults = partials
+            .iter()
+            .filter_map(|p| Some((check_partial(study, list, agreed, *party, p).err()?, p.hash)));
+        // NotYet orders last: it matters only where nothing worse is found.
         if let Some((fault, statement)) = faults.min() {
-            tally.invalid.push((*party, fault));
-            tally.evidence.push(Evidence::StudyRule { party: *party, statement });
+            if fault != PartialFault::NotYet {
+                tally.invalid.push((*party, fault));
+                tally.evidence.push(Evidence::StudyRule {
+                    party: *party,
+                    statement,
+                });
+            }
             continue;
         }
-        let Some((hash, values)) = complete(partials, agreed.blocks) else { continue };
+        let Some((hash, values)) = complete(partials, agreed.blocks) else {
+            continue;
+        };
         for (piece, values) in values {
-            said.entry(piece).or_default().entry(values).or_default().insert(*party, hash);
+            said.entry(piece)
+                .or_default()
+                .entry(values)
+                .or_default()
+                .insert(*party, hash);
         }
     }
     let pieces = roster.committee().pieces();
     for piece in pieces.iter() {
-        let Some(said) = said.get(piece) else { continue };
-        let needed = if roster.needs_all() { roster.committee().holders(*piece).len() } else { roster.equal_needed() };
+        let Some(said) = said.get(piece) else {
+            continue;
+        };
+        let needed = if roster.needs_all() {
+            roster.committee().holders(*piece).len()
+        } else {
+            roster.equal_needed()
+        };
         if let Some(value) = settled(said, needed) {
             tally.evidence.extend(minority(said, &value));
             tally.accepted.insert(*piece, value);
@@ -270,11 +373,17 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
 /// The parties that released all blocks of the agreed aggregate.
 pub fn complete_releasers(study: &Study<'_>, agreed: &Agreed) -> Vec<PartyId> {
     let partials = study.facts.partials.iter();
-    partials.filter(|(_, p)| complete(p, agreed.blocks).is_some()).map(|(party, _)| *party).collect()
+    partials
+        .filter(|(_, p)| complete(p, agreed.blocks).is_some())
+        .map(|(party, _)| *party)
+        .collect()
 }
 
 /// Joins a party's partial decryptions in order; `None` until they cover all blocks.
-fn complete(partials: &[PartialFacts], blocks: u32) -> Option<(Digest, BTreeMap<PieceId, Vec<u128>>)> {
+fn complete(
+    partials: &[PartialFacts],
+    blocks: u32,
+) -> Option<(Digest, BTreeMap<PieceId, Vec<u128>>)> {
     let mut ordered: Vec<&PartialFacts> = partials.iter().collect();
     ordered.sort_unstable_by_key(|p| p.first_block);
     let mut values: BTreeMap<PieceId, Vec<u128>> = BTreeMap::new();
@@ -285,7 +394,10 @@ fn complete(partials: &[PartialFacts], blocks: u32) -> Option<(Digest, BTreeMap<
         }
         next = next.checked_add(partial.blocks)?;
         for piece in &partial.pieces {
-            values.entry(piece.piece).or_default().extend(piece.unpack()?);
+            values
+                .entry(piece.piece)
+                .or_default()
+                .extend(piece.unpack()?);
         }
     }
     (next == blocks).then_some(())?;

@@ -60,7 +60,9 @@ pub enum ExportError {
     #[error("the twin list of study {0} is missing: wait until it has been fetched")]
     MissingList(Digest),
     /// The squashed ciphertexts of an opened study are missing.
-    #[error("the squashed ciphertexts of study {0} are missing: export on a node that derived them")]
+    #[error(
+        "the squashed ciphertexts of study {0} are missing: export on a node that derived them"
+    )]
     MissingSquashed(Digest),
     /// Something has no encoding.
     #[error(transparent)]
@@ -80,7 +82,11 @@ impl Transcript {
     ///
     /// # Errors
     /// [`ExportError`] names what is missing.
-    pub fn export(fold: &Fold, subject: Option<Digest>, store: &dyn StudyStore) -> Result<Self, ExportError> {
+    pub fn export(
+        fold: &Fold,
+        subject: Option<Digest>,
+        store: &dyn StudyStore,
+    ) -> Result<Self, ExportError> {
         if let Some(id) = subject {
             Study::find(fold, &id).ok_or(ExportError::UnknownStudy(id))?;
         }
@@ -99,17 +105,29 @@ impl Transcript {
                 (None, _) => return Err(ExportError::MissingList(study.id)),
             };
             let squashed = if opened && asked {
-                Some(ByteString(store.squashed(&study.id).ok_or(ExportError::MissingSquashed(study.id))?))
+                Some(ByteString(
+                    store
+                        .squashed(&study.id)
+                        .ok_or(ExportError::MissingSquashed(study.id))?,
+                ))
             } else {
                 None
             };
-            studies.push(StudyFiles { manifest: study.id, twins: ByteString(list.encode()?), squashed });
+            studies.push(StudyFiles {
+                manifest: study.id,
+                twins: ByteString(list.encode()?),
+                squashed,
+            });
         }
         Ok(Self {
             version: TRANSCRIPT_VERSION,
             subject,
             roster: fold.roster().clone(),
-            statements: fold.statements().map(VerifiedStatement::signed).cloned().collect(),
+            statements: fold
+                .statements()
+                .map(VerifiedStatement::signed)
+                .cloned()
+                .collect(),
             heads: fold.heads(),
             equivocations: fold.equivocations().map(|(_, _, proof)| proof).collect(),
             studies,
@@ -131,14 +149,19 @@ impl Transcript {
     pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
         let bytes = codec::encode(self)?;
         if bytes.len() > MAX_TRANSCRIPT_BYTES {
-            return Err(CodecError::TooLarge { limit: MAX_TRANSCRIPT_BYTES, got: bytes.len() });
+            return Err(CodecError::TooLarge {
+                limit: MAX_TRANSCRIPT_BYTES,
+                got: bytes.len(),
+            });
         }
         Ok(bytes)
     }
 
     /// The files of one study.
     pub fn files(&self, manifest: &Digest) -> Option<&StudyFiles> {
-        self.studies.iter().find(|files| files.manifest == *manifest)
+        self.studies
+            .iter()
+            .find(|files| files.manifest == *manifest)
     }
 
     /// The last statement that the transcript names for a party.

@@ -126,7 +126,11 @@ impl TwinList {
     /// # Errors
     /// Never for a list made by this crate.
     pub fn root(&self) -> Result<Digest, CodecError> {
-        let leaves = self.0.iter().map(codec::encode).collect::<Result<Vec<_>, _>>()?;
+        let leaves = self
+            .0
+            .iter()
+            .map(codec::encode)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(digest::merkle_root(&leaves))
     }
 }

@@ -69,7 +69,11 @@ impl Report {
     fn check(&mut self, name: impl Into<String>, outcome: Result<String, String>) -> bool {
         let passed = outcome.is_ok();
         let detail = outcome.unwrap_or_else(|why| why);
-        self.checks.push(Check { name: name.into(), passed, detail });
+        self.checks.push(Check {
+            name: name.into(),
+            passed,
+            detail,
+        });
         passed
     }
 }
@@ -114,7 +118,9 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     let mut report = Report::default();
     let version = match transcript.version {
         TRANSCRIPT_VERSION => Ok(format!("version {TRANSCRIPT_VERSION}, strictly encoded")),
-        other => Err(format!("expected version {TRANSCRIPT_VERSION}, got {other}: use a matching program")),
+        other => Err(format!(
+            "expected version {TRANSCRIPT_VERSION}, got {other}: use a matching program"
+        )),
     };
     report.check("encoding", version);
     let mut fold = Fold::new(transcript.roster.clone());
@@ -124,27 +130,55 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     report.check("equivocations", equivocations(transcript));
     report.check("roster", roster_signed(&fold));
     ceremony::check(&fold, &mut report);
-    report.check("nothing else opened", every_opening_is_covered(transcript, &fold));
+    report.check(
+        "nothing else opened",
+        every_opening_is_covered(transcript, &fold),
+    );
     if let Some(id) = transcript.subject
         && Study::find(&fold, &id).is_none()
     {
-        report.check("subject", Err(format!("the transcript is about study {id}, which nobody proposed")));
+        report.check(
+            "subject",
+            Err(format!(
+                "the transcript is about study {id}, which nobody proposed"
+            )),
+        );
     }
     for files in &transcript.studies {
         let Some(study) = Study::find(&fold, &files.manifest) else {
-            report.check("studies", Err(format!("expected a proposal of study {}, got none", files.manifest)));
+            report.check(
+                "studies",
+                Err(format!(
+                    "expected a proposal of study {}, got none",
+                    files.manifest
+                )),
+            );
             continue;
         };
         let about = transcript.subject.is_none_or(|id| id == study.id);
         let outcome = match TwinList::decode(files.twins.as_slice()) {
-            Ok(list) => opened::check(&study, &list, files.squashed.as_ref(), about, opening, &mut report),
+            Ok(list) => opened::check(
+                &study,
+                &list,
+                files.squashed.as_ref(),
+                about,
+                opening,
+                &mut report,
+            ),
             Err(error) => {
-                report.check(format!("study {}: twin list", short(&study.id)), Err(error.to_string()));
+                report.check(
+                    format!("study {}: twin list", short(&study.id)),
+                    Err(error.to_string()),
+                );
                 Outcome::Unproven
             }
         };
         if about {
-            report.studies.push(AuditedStudy { id: study.id, manifest: study.manifest.clone(), outcome });
+            report.studies.push(AuditedStudy {
+                id: study.id,
+                manifest: study.manifest.clone(),
+                outcome,
+            });
         }
     }
     report
@@ -159,24 +193,39 @@ fn short(digest: &Digest) -> String {
 fn replay(transcript: &Transcript, fold: &mut Fold) -> Result<String, String> {
     let mut previous = None;
     for (index, signed) in transcript.statements.iter().enumerate() {
-        let admitted = fold.admit(signed.clone()).map_err(|refusal| format!("statement {index} of the file: {refusal}"))?;
+        let admitted = fold
+            .admit(signed.clone())
+            .map_err(|refusal| format!("statement {index} of the file: {refusal}"))?;
         if !matches!(&admitted, Admitted::Extended(hashes) if hashes.len() == 1) {
-            return Err(format!("statement {index} of the file: expected the next one of its feed, got one out of order or twice"));
+            return Err(format!(
+                "statement {index} of the file: expected the next one of its feed, got one out of order or twice"
+            ));
         }
-        let verified = signed.clone().verify(fold.roster()).map_err(|e| e.to_string())?;
+        let verified = signed
+            .clone()
+            .verify(fold.roster())
+            .map_err(|e| e.to_string())?;
         let position = (verified.author(), verified.seq());
         if previous.is_some_and(|previous| previous >= position) {
-            return Err(format!("statement {index} of the file: expected the order of author and number"));
+            return Err(format!(
+                "statement {index} of the file: expected the order of author and number"
+            ));
         }
         previous = Some(position);
     }
-    Ok(format!("{} statements: form, signatures, order, chain and feed rules hold", transcript.statements.len()))
+    Ok(format!(
+        "{} statements: form, signatures, order, chain and feed rules hold",
+        transcript.statements.len()
+    ))
 }
 
 /// Every feed head that the file or a statement names must be there.
 fn feeds(transcript: &Transcript, fold: &Fold) -> Result<String, String> {
     if fold.heads() != transcript.heads {
-        return Err("the feeds do not end where the transcript says: statements are missing or too many".to_owned());
+        return Err(
+            "the feeds do not end where the transcript says: statements are missing or too many"
+                .to_owned(),
+        );
     }
     let mut named = 0;
     for statement in fold.statements() {
@@ -198,16 +247,27 @@ fn feeds(transcript: &Transcript, fold: &Fold) -> Result<String, String> {
             }
         }
     }
-    Ok(format!("{} feeds, {named} references into them found", fold.heads().len()))
+    Ok(format!(
+        "{} feeds, {named} references into them found",
+        fold.heads().len()
+    ))
 }
 
 fn equivocations(transcript: &Transcript) -> Result<String, String> {
     let mut named = Vec::new();
     for proof in &transcript.equivocations {
-        let (party, seq) = proof.verify(&transcript.roster).ok_or("a proof of equivocation does not hold")?;
-        named.push(format!("party {party} signed two statements under number {seq}"));
+        let (party, seq) = proof
+            .verify(&transcript.roster)
+            .ok_or("a proof of equivocation does not hold")?;
+        named.push(format!(
+            "party {party} signed two statements under number {seq}"
+        ));
     }
-    Ok(if named.is_empty() { "none".to_owned() } else { named.join("; ") })
+    Ok(if named.is_empty() {
+        "none".to_owned()
+    } else {
+        named.join("; ")
+    })
 }
 
 fn roster_signed(fold: &Fold) -> Result<String, String> {
@@ -219,23 +279,38 @@ fn roster_signed(fold: &Fold) -> Result<String, String> {
         .map(|m| m.party.to_string())
         .collect();
     if missing.is_empty() {
-        Ok(format!("all {} parties signed roster {}", roster.parties(), short(&roster.digest())))
+        Ok(format!(
+            "all {} parties signed roster {}",
+            roster.parties(),
+            short(&roster.digest())
+        ))
     } else {
-        Err(format!("expected the signatures of all parties under the roster, missing: {}", missing.join(", ")))
+        Err(format!(
+            "expected the signatures of all parties under the roster, missing: {}",
+            missing.join(", ")
+        ))
     }
 }
 
 /// Every partial decryption must belong to a proposed study whose files are in the transcript.
 fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Result<String, String> {
-    let opened = fold.facts().studies.iter().filter(|(_, facts)| !facts.partials.is_empty());
+    let opened = fold
+        .facts()
+        .studies
+        .iter()
+        .filter(|(_, facts)| !facts.partials.is_empty());
     let mut count = 0;
     for (id, facts) in opened {
         count += 1;
         if facts.proposal.is_none() || transcript.files(id).is_none() {
-            return Err(format!("blocks of study {id} were decrypted, but the transcript does not contain the study"));
+            return Err(format!(
+                "blocks of study {id} were decrypted, but the transcript does not contain the study"
+            ));
         }
     }
-    Ok(format!("{count} studies with partial decryptions, each checked below"))
+    Ok(format!(
+        "{count} studies with partial decryptions, each checked below"
+    ))
 }
 
 #[cfg(test)]

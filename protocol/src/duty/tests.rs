@@ -35,30 +35,73 @@ fn batches_and_twins_are_prepared_fetched_and_acknowledged_and_then_left_alone()
     let batch = scene.batch(party(1));
     scene.say(party(1), Body::BatchRequested { batch }).unwrap();
     let empty = LocalView::default();
-    let ask = |scene: &Scene, number, view: &LocalView| duties(&scene.fold, party(number), scene.now, view);
-    assert_eq!(ask(&scene, 2, &empty), [Duty::PrepareBatch(batch), Duty::SendSubseed(batch)]);
+    let ask = |scene: &Scene, number, view: &LocalView| {
+        duties(&scene.fold, party(number), scene.now, view)
+    };
+    assert_eq!(
+        ask(&scene, 2, &empty),
+        [Duty::PrepareBatch(batch), Duty::SendSubseed(batch)]
+    );
     assert_eq!(ask(&scene, 1, &empty), [Duty::PrepareBatch(batch)]);
-    let running = LocalView { running: [Duty::PrepareBatch(batch)].into(), ..LocalView::default() };
+    let running = LocalView {
+        running: [Duty::PrepareBatch(batch)].into(),
+        ..LocalView::default()
+    };
     assert_eq!(ask(&scene, 1, &running), []);
     let roster = scene.fold.roster().clone();
-    scene.all_say(|p| Body::BatchPrepared { batch, vectors: crate::scene::vectors(&roster, p) });
-    assert!(ask(&scene, 1, &empty).iter().all(|d| matches!(d, Duty::FetchBlob { kind: BlobKind::BatchVector, .. })));
-    let mut view = LocalView { subseeds_sent: [batch].into(), ..LocalView::default() };
-    view.blobs.extend((0..64).map(|group| crate::scene::vector(group).digest));
-    assert!(matches!(ask(&scene, 2, &view)[..], [Duty::CombineBatch { .. }]));
+    scene.all_say(|p| Body::BatchPrepared {
+        batch,
+        vectors: crate::scene::vectors(&roster, p),
+    });
+    assert!(ask(&scene, 1, &empty).iter().all(|d| matches!(
+        d,
+        Duty::FetchBlob {
+            kind: BlobKind::BatchVector,
+            ..
+        }
+    )));
+    let mut view = LocalView {
+        subseeds_sent: [batch].into(),
+        ..LocalView::default()
+    };
+    view.blobs
+        .extend((0..64).map(|group| crate::scene::vector(group).digest));
+    assert!(matches!(
+        ask(&scene, 2, &view)[..],
+        [Duty::CombineBatch { .. }]
+    ));
     view.batches.insert(batch);
     assert_eq!(ask(&scene, 2, &view), []);
 
     let entry = scene.entry(party(1), 0);
-    let deposit = Body::TwinsDeposited { schema: scene.schema(), organ: "kidney".into(), batch, twins: vec![entry.clone()] };
+    let deposit = Body::TwinsDeposited {
+        schema: scene.schema(),
+        organ: "kidney".into(),
+        batch,
+        twins: vec![entry.clone()],
+    };
     scene.say(party(1), deposit).unwrap();
-    let fetch = Duty::FetchBlob { digest: entry.digest, kind: BlobKind::Twin, holders: vec![party(1)] };
+    let fetch = Duty::FetchBlob {
+        digest: entry.digest,
+        kind: BlobKind::Twin,
+        holders: vec![party(1)],
+    };
     assert_eq!(ask(&scene, 2, &view), [fetch]);
     view.fetching.insert(entry.digest);
     assert_eq!(ask(&scene, 2, &view), []);
     view.blobs.insert(entry.digest);
-    assert_eq!(ask(&scene, 2, &view), [Duty::AcknowledgeTwins(vec![entry.digest])]);
-    scene.say(party(2), Body::TwinsReceived { twins: vec![entry.digest] }).unwrap();
+    assert_eq!(
+        ask(&scene, 2, &view),
+        [Duty::AcknowledgeTwins(vec![entry.digest])]
+    );
+    scene
+        .say(
+            party(2),
+            Body::TwinsReceived {
+                twins: vec![entry.digest],
+            },
+        )
+        .unwrap();
     assert_eq!(ask(&scene, 2, &view), []);
 }
 
@@ -71,7 +114,9 @@ fn nothing_is_evaluated_before_the_quorum_stands() {
     assert!((1..=4).all(|number| scene.duties(id, number).is_empty()));
     scene.approve(id, 3);
     let evaluations = (1..=4).flat_map(|number| scene.duties(id, number));
-    let evaluations = evaluations.filter(|d| matches!(d, Duty::EvaluateShard { .. })).count();
+    let evaluations = evaluations
+        .filter(|d| matches!(d, Duty::EvaluateShard { .. }))
+        .count();
     assert_eq!(evaluations, 2 * shard::shards(&id, &scene.list()).len());
 }
 
@@ -80,16 +125,26 @@ fn the_next_rank_takes_a_shard_over_after_a_wait_or_at_once_on_a_mismatch() {
     let (mut scene, id) = approved();
     let first = shard::shards(&id, &scene.list()).remove(0);
     let ranking = shard::ranking(scene.fold.roster(), &id, 0);
-    let evaluate = Duty::EvaluateShard { manifest: id, shard: 0 };
+    let evaluate = Duty::EvaluateShard {
+        manifest: id,
+        shard: 0,
+    };
     let asked = |scene: &Scene, later: u64| -> Vec<bool> {
-        let ask = |p: &PartyId| duties(&scene.fold, *p, scene.now + later, &scene.view(id)).contains(&evaluate);
+        let ask = |p: &PartyId| {
+            duties(&scene.fold, *p, scene.now + later, &scene.view(id)).contains(&evaluate)
+        };
         ranking.iter().map(ask).collect()
     };
     assert_eq!(asked(&scene, 0), [true, true, false, false]);
     assert_eq!(asked(&scene, 1000), [true, true, true, false]);
     assert_eq!(asked(&scene, 2000), [true, true, true, true]);
     let say = |scene: &mut Scene, rank: usize, output| {
-        let body = Body::ShardEvaluated { manifest: id, shard: 0, inputs: first.inputs, output: blob(output) };
+        let body = Body::ShardEvaluated {
+            manifest: id,
+            shard: 0,
+            inputs: first.inputs,
+            output: blob(output),
+        };
         scene.say(ranking[rank], body).unwrap();
     };
     say(&mut scene, 0, "output 0");
@@ -99,7 +154,8 @@ fn the_next_rank_takes_a_shard_over_after_a_wait_or_at_once_on_a_mismatch() {
     say(&mut scene, 2, "output 0");
     assert_eq!(asked(&scene, 9000), [false; 4]);
     let accusations = duties(&scene.fold, ranking[3], scene.now, &scene.view(id));
-    let names = |d: &Duty| matches!(d, Duty::Accuse(evidence) if evidence.accused() == [ranking[1]]);
+    let names =
+        |d: &Duty| matches!(d, Duty::Accuse(evidence) if evidence.accused() == [ranking[1]]);
     assert!(accusations.iter().any(names));
     let own = duties(&scene.fold, ranking[1], scene.now, &scene.view(id));
     assert!(!has(&own, |d| matches!(d, Duty::Accuse(_))));
@@ -108,15 +164,27 @@ fn the_next_rank_takes_a_shard_over_after_a_wait_or_at_once_on_a_mismatch() {
 #[test]
 fn an_accusation_is_made_once() {
     let (mut scene, id) = opening();
-    scene.release(id, 2, |piece, first, count| piece_values(piece, first, count).iter().map(|v| v ^ 1).collect());
+    scene.release(id, 2, |piece, first, count| {
+        piece_values(piece, first, count)
+            .iter()
+            .map(|v| v ^ 1)
+            .collect()
+    });
     scene.release(id, 1, piece_values);
     scene.release(id, 3, piece_values);
-    while let Some(Duty::Accuse(evidence)) =
-        scene.duties(id, 4).into_iter().find(|d| matches!(d, Duty::Accuse(_)))
+    while let Some(Duty::Accuse(evidence)) = scene
+        .duties(id, 4)
+        .into_iter()
+        .find(|d| matches!(d, Duty::Accuse(_)))
     {
         scene.say(party(4), Body::Accusation { evidence }).unwrap();
     }
-    let accusations = scene.fold.facts().accusations.iter().filter(|(author, _)| *author == party(4));
+    let accusations = scene
+        .fold
+        .facts()
+        .accusations
+        .iter()
+        .filter(|(author, _)| *author == party(4));
     assert_eq!(accusations.count(), 1);
     scene.release(id, 4, piece_values);
     assert!(!has(&scene.duties(id, 4), |d| matches!(d, Duty::Accuse(_))));
@@ -125,14 +193,21 @@ fn an_accusation_is_made_once() {
 #[test]
 fn shards_are_combined_once_all_are_confirmed_and_held() {
     let (mut scene, id) = approved();
-    assert!(!has(&scene.duties(id, 1), |d| matches!(d, Duty::Combine { .. })));
+    assert!(!has(&scene.duties(id, 1), |d| matches!(
+        d,
+        Duty::Combine { .. }
+    )));
     scene.evaluate(id);
     let count = shard::shards(&id, &scene.list()).len();
-    assert!(matches!(&scene.duties(id, 4)[..], [Duty::Combine { shards, .. }] if shards.len() == count));
+    assert!(
+        matches!(&scene.duties(id, 4)[..], [Duty::Combine { shards, .. }] if shards.len() == count)
+    );
     let mut view = scene.view(id);
     view.blobs.remove(&blob("output 0"));
     let fetched = duties(&scene.fold, party(4), scene.now, &view);
-    assert!(matches!(&fetched[..], [Duty::FetchBlob { kind: BlobKind::Shard, holders, .. }] if holders.len() == 2));
+    assert!(
+        matches!(&fetched[..], [Duty::FetchBlob { kind: BlobKind::Shard, holders, .. }] if holders.len() == 2)
+    );
     scene.derive(id, &[4]);
     assert_eq!(scene.duties(id, 4), []);
 }
@@ -144,32 +219,66 @@ fn nobody_releases_when_a_single_condition_fails() {
     assert!((1..=4).all(|number| releases(&scene.duties(id, number))));
 
     let with = |change: &dyn Fn(&mut Scene)| {
-        let mut changed = Scene { fold: scene.fold.clone(), now: scene.now };
+        let mut changed = Scene {
+            fold: scene.fold.clone(),
+            now: scene.now,
+        };
         change(&mut changed);
         changed
     };
-    let closed = with(&|s| drop(s.say(party(1), Body::StudyClosed { manifest: id, reason: "x".into() })));
-    let withdrawn = with(&|s| drop(s.say(party(3), Body::TwinWithdrawn { id: s.entry(party(3), 1).id })));
+    let closed = with(&|s| {
+        drop(s.say(
+            party(1),
+            Body::StudyClosed {
+                manifest: id,
+                reason: "x".into(),
+            },
+        ))
+    });
+    let withdrawn = with(&|s| {
+        drop(s.say(
+            party(3),
+            Body::TwinWithdrawn {
+                id: s.entry(party(3), 1).id,
+            },
+        ))
+    });
     let expired = with(&|s| s.now = EXPIRES);
     let rejected = with(&|s| (3..=4).for_each(|n| s.reject(id, n)));
     let short = with(&|s| s.reject(id, 2));
-    for (name, scene) in [("closed", closed), ("withdrawn", withdrawn), ("expired", expired), ("rejected", rejected), ("one approval short", short)] {
-        assert!(!(1..=4).any(|number| releases(&scene.duties(id, number))), "{name}");
+    for (name, scene) in [
+        ("closed", closed),
+        ("withdrawn", withdrawn),
+        ("expired", expired),
+        ("rejected", rejected),
+        ("one approval short", short),
+    ] {
+        assert!(
+            !(1..=4).any(|number| releases(&scene.duties(id, number))),
+            "{name}"
+        );
     }
     let one_rejects = with(&|s| s.reject(id, 4));
-    let who: Vec<u8> = (1..=4).filter(|number| releases(&one_rejects.duties(id, *number))).collect();
+    let who: Vec<u8> = (1..=4)
+        .filter(|number| releases(&one_rejects.duties(id, *number)))
+        .collect();
     assert_eq!(who, [1, 2, 3], "all but the rejecter release");
 
     let views: [(&str, fn(&mut LocalView, Digest)); 4] = [
         ("squashed bytes not derived here", |v, _| v.squashed.clear()),
-        ("other squashed bytes held", |v, id| drop(v.squashed.insert(id, blob("crafted")))),
+        ("other squashed bytes held", |v, id| {
+            drop(v.squashed.insert(id, blob("crafted")))
+        }),
         ("no budget", |v, _| v.opening_limit = u64::from(BLOCKS) - 1),
         ("no twin list", |v, _| v.twin_lists.clear()),
     ];
     for (name, change) in views {
         let mut view = scene.view(id);
         change(&mut view, id);
-        assert!(!releases(&duties(&scene.fold, party(1), scene.now, &view)), "{name}");
+        assert!(
+            !releases(&duties(&scene.fold, party(1), scene.now, &view)),
+            "{name}"
+        );
     }
 }
 
@@ -177,35 +286,77 @@ fn nobody_releases_when_a_single_condition_fails() {
 fn an_aggregate_that_only_cheaters_derived_is_never_released() {
     let (mut scene, id) = approved();
     scene.evaluate(id);
-    let crafted = Body::AggregateDerived { manifest: id, aggregate: blob("crafted"), squashed: blob("crafted"), blocks: BLOCKS };
+    let crafted = Body::AggregateDerived {
+        manifest: id,
+        aggregate: blob("crafted"),
+        squashed: blob("crafted"),
+        blocks: BLOCKS,
+    };
     scene.say(party(4), crafted).unwrap();
     scene.derive(id, &[1]);
-    assert!(!releases(&scene.duties(id, 1)), "one party's derivation is not enough");
+    assert!(
+        !releases(&scene.duties(id, 1)),
+        "one party's derivation is not enough"
+    );
     let mut view = scene.view(id);
     view.squashed.insert(id, blob("crafted"));
     assert!(!releases(&duties(&scene.fold, party(1), scene.now, &view)));
     scene.derive(id, &[2]);
     assert!(releases(&scene.duties(id, 1)));
-    assert!(!releases(&scene.duties(id, 4)), "who derived something else has nothing to release");
+    assert!(
+        !releases(&scene.duties(id, 4)),
+        "who derived something else has nothing to release"
+    );
     assert!(!releases(&duties(&scene.fold, party(1), scene.now, &view)));
 }
 
 #[test]
 fn a_release_continues_where_it_stopped_and_its_body_is_checked_again() {
     let (mut scene, id) = opening();
-    let duty = scene.duties(id, 1).into_iter().find(|d| matches!(d, Duty::Release { .. })).unwrap();
+    let duty = scene
+        .duties(id, 1)
+        .into_iter()
+        .find(|d| matches!(d, Duty::Release { .. }))
+        .unwrap();
     let pieces = scene.fold.roster().committee().pieces_of(party(1));
-    let values: Vec<_> = pieces.into_iter().map(|p| (p, piece_values(p, 1, 2))).collect();
-    let part = Duty::Release { manifest: id, squashed: crate::digest::of_blob(&squashed_bytes()), first_block: 1, blocks: 2 };
+    let values: Vec<_> = pieces
+        .into_iter()
+        .map(|p| (p, piece_values(p, 1, 2)))
+        .collect();
+    let part = Duty::Release {
+        manifest: id,
+        squashed: crate::digest::of_blob(&squashed_bytes()),
+        first_block: 1,
+        blocks: 2,
+    };
     let view = scene.view(id);
-    assert_eq!(release_body(&scene.fold, party(1), scene.now, &view, &duty, &values), None, "too few values");
-    assert_eq!(release_body(&scene.fold, party(1), EXPIRES, &view, &part, &values), None, "expired meanwhile");
+    assert_eq!(
+        release_body(&scene.fold, party(1), scene.now, &view, &duty, &values),
+        None,
+        "too few values"
+    );
+    assert_eq!(
+        release_body(&scene.fold, party(1), EXPIRES, &view, &part, &values),
+        None,
+        "expired meanwhile"
+    );
     let body = release_body(&scene.fold, party(1), scene.now, &view, &part, &values).unwrap();
     scene.say(party(1), body).unwrap();
     let rest: Vec<(u32, u32)> = scene
         .duties(id, 1)
         .iter()
-        .filter_map(|d| if let Duty::Release { first_block, blocks, .. } = d { Some((*first_block, *blocks)) } else { None })
+        .filter_map(|d| {
+            if let Duty::Release {
+                first_block,
+                blocks,
+                ..
+            } = d
+            {
+                Some((*first_block, *blocks))
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(rest, [(0, 1), (3, 2)]);
     scene.release(id, 1, piece_values);
@@ -219,7 +370,10 @@ fn a_result_is_recombined_by_everyone_who_derived_it_and_then_nothing_is_left_to
         scene.release(id, number, piece_values);
     }
     for number in 1..=4 {
-        assert!(has(&scene.duties(id, number), |d| matches!(d, Duty::Recombine { .. })));
+        assert!(has(&scene.duties(id, number), |d| matches!(
+            d,
+            Duty::Recombine { .. }
+        )));
         scene.publish(id, number);
         scene.release(id, number, piece_values);
         assert_eq!(scene.duties(id, number), []);
@@ -238,8 +392,18 @@ fn the_largest_partial_decryption_fits_into_one_statement() {
             squashed: blob("s"),
             first_block: u32::MAX,
             approvals: vec![blob("a"); usize::from(n)],
-            feeds: vec![crate::feed::FeedHead { party: party(n), seq: u64::MAX, hash: blob("h") }; usize::from(n)],
-            pieces: pieces.iter().map(|p| PieceValues::pack(*p, &vec![u128::MAX; blocks as usize])).collect(),
+            feeds: vec![
+                crate::feed::FeedHead {
+                    party: party(n),
+                    seq: u64::MAX,
+                    hash: blob("h")
+                };
+                usize::from(n)
+            ],
+            pieces: pieces
+                .iter()
+                .map(|p| PieceValues::pack(*p, &vec![u128::MAX; blocks as usize]))
+                .collect(),
         };
         let statement = crate::statement::Statement {
             version: u16::MAX,
@@ -252,7 +416,10 @@ fn the_largest_partial_decryption_fits_into_one_statement() {
             body,
         };
         let length = crate::codec::encode(&statement).unwrap().len();
-        assert!(length <= MAX_STATEMENT_BYTES, "n = {n}: {length} bytes for {blocks} blocks");
+        assert!(
+            length <= MAX_STATEMENT_BYTES,
+            "n = {n}: {length} bytes for {blocks} blocks"
+        );
         assert!(blocks > 1);
     }
 }

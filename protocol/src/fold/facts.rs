@@ -200,7 +200,10 @@ impl Facts {
 
     /// A party's batches, ascending by number.
     pub(super) fn batches_of(&self, hospital: PartyId) -> impl Iterator<Item = &Batch> {
-        self.batches.iter().filter(move |(b, f)| b.hospital == hospital && f.requested).map(|(batch, _)| batch)
+        self.batches
+            .iter()
+            .filter(move |(b, f)| b.hospital == hospital && f.requested)
+            .map(|(batch, _)| batch)
     }
 
     /// Adds what one admitted statement says.
@@ -224,20 +227,41 @@ impl Facts {
                     self.certified.insert((author, certificate.session), digest);
                     self.certificates
                         .entry(digest)
-                        .or_insert_with(|| CertificateFacts { certificate: certificate.clone(), signers: BTreeMap::new() })
+                        .or_insert_with(|| CertificateFacts {
+                            certificate: certificate.clone(),
+                            signers: BTreeMap::new(),
+                        })
                         .signers
                         .insert(author, hash);
                 }
             }
-            Body::BatchRequested { batch } => self.batches.entry(*batch).or_default().requested = true,
-            Body::BatchPrepared { batch, vectors } => {
-                self.batches.entry(*batch).or_default().prepared.insert(author, (hash, vectors.clone()));
+            Body::BatchRequested { batch } => {
+                self.batches.entry(*batch).or_default().requested = true;
             }
-            Body::TwinsDeposited { schema, organ, batch, twins } => {
+            Body::BatchPrepared { batch, vectors } => {
+                self.batches
+                    .entry(*batch)
+                    .or_default()
+                    .prepared
+                    .insert(author, (hash, vectors.clone()));
+            }
+            Body::TwinsDeposited {
+                schema,
+                organ,
+                batch,
+                twins,
+            } => {
                 for entry in twins {
-                    self.slots.entry(*batch).or_default().insert(entry.first_slot, entry.first_slot.saturating_add(entry.slots));
+                    self.slots.entry(*batch).or_default().insert(
+                        entry.first_slot,
+                        entry.first_slot.saturating_add(entry.slots),
+                    );
                     let deposit = Deposit {
-                        twin: TwinRef { id: entry.id, digest: entry.digest, depositor: author },
+                        twin: TwinRef {
+                            id: entry.id,
+                            digest: entry.digest,
+                            depositor: author,
+                        },
                         schema: *schema,
                         organ: organ.clone(),
                         batch: *batch,
@@ -259,28 +283,74 @@ impl Facts {
             Body::StudyProposed { manifest } => {
                 if let Ok(id) = manifest.digest() {
                     let manifest = (**manifest).clone();
-                    self.study_mut(id).proposal = Some(Proposal { manifest, hash, seq, time_ms });
+                    self.study_mut(id).proposal = Some(Proposal {
+                        manifest,
+                        hash,
+                        seq,
+                        time_ms,
+                    });
                 }
             }
             Body::StudyApproved { manifest } => {
-                self.study_mut(*manifest).approvals.insert(author, Approval { hash, seq, time_ms });
+                self.study_mut(*manifest)
+                    .approvals
+                    .insert(author, Approval { hash, seq, time_ms });
             }
             Body::StudyRejected { manifest, reason } => {
-                self.study_mut(*manifest).rejections.insert(author, Rejection { reason: reason.clone(), seq });
+                self.study_mut(*manifest).rejections.insert(
+                    author,
+                    Rejection {
+                        reason: reason.clone(),
+                        seq,
+                    },
+                );
             }
-            Body::ShardEvaluated { manifest, shard, inputs, output } => {
-                let claim = ShardClaim { inputs: *inputs, output: *output, hash };
-                self.study_mut(*manifest).shards.entry(*shard).or_default().insert(author, claim);
+            Body::ShardEvaluated {
+                manifest,
+                shard,
+                inputs,
+                output,
+            } => {
+                let claim = ShardClaim {
+                    inputs: *inputs,
+                    output: *output,
+                    hash,
+                };
+                self.study_mut(*manifest)
+                    .shards
+                    .entry(*shard)
+                    .or_default()
+                    .insert(author, claim);
             }
-            Body::AggregateDerived { manifest, aggregate, squashed, blocks } => {
-                let claim = AggregateClaim { aggregate: *aggregate, squashed: *squashed, blocks: *blocks, hash, seq };
+            Body::AggregateDerived {
+                manifest,
+                aggregate,
+                squashed,
+                blocks,
+            } => {
+                let claim = AggregateClaim {
+                    aggregate: *aggregate,
+                    squashed: *squashed,
+                    blocks: *blocks,
+                    hash,
+                    seq,
+                };
                 self.study_mut(*manifest).aggregates.insert(author, claim);
             }
-            Body::PartialDecryption { manifest, squashed, first_block, approvals, feeds, pieces } => {
+            Body::PartialDecryption {
+                manifest,
+                squashed,
+                first_block,
+                approvals,
+                feeds,
+                pieces,
+            } => {
                 let partial = PartialFacts {
                     squashed: *squashed,
                     first_block: *first_block,
-                    blocks: pieces.first().map_or(0, |p| u32::try_from(p.values.0.len() / 16).unwrap_or(u32::MAX)),
+                    blocks: pieces.first().map_or(0, |p| {
+                        u32::try_from(p.values.0.len() / 16).unwrap_or(u32::MAX)
+                    }),
                     approvals: approvals.clone(),
                     feeds: feeds.clone(),
                     pieces: pieces.clone(),
@@ -288,14 +358,30 @@ impl Facts {
                     seq,
                     time_ms,
                 };
-                self.study_mut(*manifest).partials.entry(author).or_default().push(partial);
+                self.study_mut(*manifest)
+                    .partials
+                    .entry(author)
+                    .or_default()
+                    .push(partial);
             }
-            Body::ResultReleased { manifest, squashed, feeds, values } => {
-                let release =
-                    ReleaseFacts { squashed: *squashed, feeds: feeds.clone(), values: values.0.clone(), hash, time_ms };
+            Body::ResultReleased {
+                manifest,
+                squashed,
+                feeds,
+                values,
+            } => {
+                let release = ReleaseFacts {
+                    squashed: *squashed,
+                    feeds: feeds.clone(),
+                    values: values.0.clone(),
+                    hash,
+                    time_ms,
+                };
                 self.study_mut(*manifest).releases.insert(author, release);
             }
-            Body::StudyClosed { manifest, reason } => self.study_mut(*manifest).closed = Some(reason.clone()),
+            Body::StudyClosed { manifest, reason } => {
+                self.study_mut(*manifest).closed = Some(reason.clone());
+            }
             Body::Accusation { evidence } => {
                 self.accusations.insert((author, evidence.clone()));
             }

@@ -11,8 +11,8 @@ use crate::manifest::{
 use crate::roster::Roster;
 use crate::statement::{Batch, Body, GroupDigest, MAX_REASON_BYTES, PieceValues, Statement};
 use crate::twin::{
-    MAX_ORGAN_BYTES, MAX_POLYNOMIALS, MAX_TWINS_PER_STATEMENT, MAX_TWINS_PER_STUDY, SLOTS_PER_POLYNOMIAL, TwinEntry,
-    TwinId,
+    MAX_ORGAN_BYTES, MAX_POLYNOMIALS, MAX_TWINS_PER_STATEMENT, MAX_TWINS_PER_STUDY,
+    SLOTS_PER_POLYNOMIAL, TwinEntry, TwinId,
 };
 
 /// The most batches that a hospital may have asked for without depositing with them.
@@ -81,7 +81,9 @@ pub enum RuleBroken {
     #[error("the certificate's {0} is not the roster's")]
     Certificate(&'static str),
     /// The author never stated the aggregate that it decrypts or releases.
-    #[error("the author did not derive this aggregate itself: expected its own statement of the same squashed digest before")]
+    #[error(
+        "the author did not derive this aggregate itself: expected its own statement of the same squashed digest before"
+    )]
     NotDerived,
     /// The author rejected the study.
     #[error("the author rejected this study")]
@@ -104,96 +106,214 @@ fn holds(condition: bool, rule: RuleBroken) -> Checked {
 pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Checked {
     let author = statement.author;
     match &statement.body {
-        Body::RosterSigned {} => holds(!facts.roster_signed.contains_key(&author), RuleBroken::Already("the roster")),
+        Body::RosterSigned {} => holds(
+            !facts.roster_signed.contains_key(&author),
+            RuleBroken::Already("the roster"),
+        ),
         Body::CeremonyJoined { .. } | Body::SeedsHeld { .. } | Body::StageOpened { .. } => Ok(()),
-        Body::SeedCommitted { commitments, .. } => ascending(commitments.iter().map(|c| c.piece), "commitments", MAX_LISTED),
-        Body::StageCommitted { roots, .. } => ascending(roots.iter().map(|r| r.group), "groups", MAX_LISTED),
+        Body::SeedCommitted { commitments, .. } => ascending(
+            commitments.iter().map(|c| c.piece),
+            "commitments",
+            MAX_LISTED,
+        ),
+        Body::StageCommitted { roots, .. } => {
+            ascending(roots.iter().map(|r| r.group), "groups", MAX_LISTED)
+        }
         Body::SelfTest { pieces, .. } => own_pieces(roster, author, pieces).map(|_| ()),
         Body::KeyCertified { certificate } => {
             let fits = [
                 (certificate.roster == roster.digest(), "digest"),
-                (certificate.parameters == roster.parameters(), "parameter set"),
-                (usize::from(certificate.parties) == roster.parties(), "number of parties"),
-                (usize::from(certificate.threshold) == roster.threshold(), "threshold"),
-                (certificate.security == roster.committee().security(), "security"),
+                (
+                    certificate.parameters == roster.parameters(),
+                    "parameter set",
+                ),
+                (
+                    usize::from(certificate.parties) == roster.parties(),
+                    "number of parties",
+                ),
+                (
+                    usize::from(certificate.threshold) == roster.threshold(),
+                    "threshold",
+                ),
+                (
+                    certificate.security == roster.committee().security(),
+                    "security",
+                ),
                 (certificate.epoch == statement.epoch, "epoch"),
             ];
-            fits.into_iter().try_for_each(|(fits, what)| holds(fits, RuleBroken::Certificate(what)))?;
-            holds(!facts.certified.contains_key(&(author, certificate.session)), RuleBroken::Already("a certificate of this session"))
+            fits.into_iter()
+                .try_for_each(|(fits, what)| holds(fits, RuleBroken::Certificate(what)))?;
+            holds(
+                !facts.certified.contains_key(&(author, certificate.session)),
+                RuleBroken::Already("a certificate of this session"),
+            )
         }
         Body::CeremonyAborted { reason, .. } => text(reason, "the reason", MAX_REASON_BYTES),
         Body::BatchRequested { batch } => batch_requested(facts, author, statement.epoch, batch),
         Body::BatchPrepared { batch, vectors } => {
             batch_form(batch)?;
             let mine = own_groups(roster, author);
-            holds(vectors.iter().map(|v: &GroupDigest| v.group).eq(mine), RuleBroken::Batch { batch: *batch, why: "the vectors are not those of the author's groups" })?;
-            let prepared = facts.batches.get(batch).is_some_and(|b| b.prepared.contains_key(&author));
+            holds(
+                vectors.iter().map(|v: &GroupDigest| v.group).eq(mine),
+                RuleBroken::Batch {
+                    batch: *batch,
+                    why: "the vectors are not those of the author's groups",
+                },
+            )?;
+            let prepared = facts
+                .batches
+                .get(batch)
+                .is_some_and(|b| b.prepared.contains_key(&author));
             holds(!prepared, RuleBroken::Already("this batch"))
         }
-        Body::TwinsDeposited { organ, batch, twins, .. } => {
+        Body::TwinsDeposited {
+            organ,
+            batch,
+            twins,
+            ..
+        } => {
             text(organ, "the organ", MAX_ORGAN_BYTES)?;
-            holds(batch.hospital == author, RuleBroken::NotYours { expected: batch.hospital })?;
+            holds(
+                batch.hospital == author,
+                RuleBroken::NotYours {
+                    expected: batch.hospital,
+                },
+            )?;
             let requested = facts.batches.get(batch).is_some_and(|b| b.requested);
-            holds(requested, RuleBroken::Batch { batch: *batch, why: "was not asked for" })?;
+            holds(
+                requested,
+                RuleBroken::Batch {
+                    batch: *batch,
+                    why: "was not asked for",
+                },
+            )?;
             ascending(twins.iter().map(|t| t.id), "twins", MAX_TWINS_PER_STATEMENT)?;
             deposited(facts, author, batch, twins)
         }
         Body::TwinsReceived { twins } => {
             ascending(twins.iter(), "twins", MAX_TWINS_PER_STATEMENT)?;
-            let again = twins.iter().any(|t| facts.receipts.get(t).is_some_and(|r| r.contains_key(&author)));
+            let again = twins.iter().any(|t| {
+                facts
+                    .receipts
+                    .get(t)
+                    .is_some_and(|r| r.contains_key(&author))
+            });
             holds(!again, RuleBroken::Already("one of these twins"))
         }
         Body::TwinWithdrawn { id } => {
             let key = (author, *id);
-            holds(facts.deposits.contains_key(&key) && !facts.withdrawals.contains_key(&key), RuleBroken::UnknownTwin(*id))
+            holds(
+                facts.deposits.contains_key(&key) && !facts.withdrawals.contains_key(&key),
+                RuleBroken::UnknownTwin(*id),
+            )
         }
         Body::StudyProposed { manifest } => {
-            holds(manifest.proposer == author, RuleBroken::NotYours { expected: manifest.proposer })?;
+            holds(
+                manifest.proposer == author,
+                RuleBroken::NotYours {
+                    expected: manifest.proposer,
+                },
+            )?;
             manifest_form(roster, manifest, statement.time_ms)?;
-            let id = manifest.digest().map_err(|_| RuleBroken::Manifest("has no encoding"))?;
-            holds(study(facts, &id).is_none_or(|s| s.proposal.is_none()), RuleBroken::Already("this study"))
+            let id = manifest
+                .digest()
+                .map_err(|_| RuleBroken::Manifest("has no encoding"))?;
+            holds(
+                study(facts, &id).is_none_or(|s| s.proposal.is_none()),
+                RuleBroken::Already("this study"),
+            )
         }
         Body::StudyApproved { manifest } => {
             let said = study(facts, manifest);
-            holds(said.is_none_or(|s| !s.rejections.contains_key(&author)), RuleBroken::Rejected)?;
-            holds(said.is_none_or(|s| !s.approvals.contains_key(&author)), RuleBroken::Already("its approval"))
+            holds(
+                said.is_none_or(|s| !s.rejections.contains_key(&author)),
+                RuleBroken::Rejected,
+            )?;
+            holds(
+                said.is_none_or(|s| !s.approvals.contains_key(&author)),
+                RuleBroken::Already("its approval"),
+            )
         }
         Body::StudyRejected { manifest, reason } => {
             text(reason, "the reason", MAX_REASON_BYTES)?;
-            holds(study(facts, manifest).is_none_or(|s| !s.rejections.contains_key(&author)), RuleBroken::Already("its rejection"))
+            holds(
+                study(facts, manifest).is_none_or(|s| !s.rejections.contains_key(&author)),
+                RuleBroken::Already("its rejection"),
+            )
         }
-        Body::ShardEvaluated { manifest, shard, .. } => {
-            let said = study(facts, manifest).and_then(|s| s.shards.get(shard)).is_some_and(|c| c.contains_key(&author));
+        Body::ShardEvaluated {
+            manifest, shard, ..
+        } => {
+            let said = study(facts, manifest)
+                .and_then(|s| s.shards.get(shard))
+                .is_some_and(|c| c.contains_key(&author));
             holds(!said, RuleBroken::Already("this shard"))
         }
-        Body::AggregateDerived { manifest, blocks, .. } => {
-            holds((1..=MAX_BLOCKS).contains(blocks), RuleBroken::Partial("has no block or too many"))?;
-            holds(study(facts, manifest).is_none_or(|s| !s.aggregates.contains_key(&author)), RuleBroken::Already("this aggregate"))
+        Body::AggregateDerived {
+            manifest, blocks, ..
+        } => {
+            holds(
+                (1..=MAX_BLOCKS).contains(blocks),
+                RuleBroken::Partial("has no block or too many"),
+            )?;
+            holds(
+                study(facts, manifest).is_none_or(|s| !s.aggregates.contains_key(&author)),
+                RuleBroken::Already("this aggregate"),
+            )
         }
-        Body::PartialDecryption { manifest, squashed, first_block, approvals, feeds, pieces } => {
+        Body::PartialDecryption {
+            manifest,
+            squashed,
+            first_block,
+            approvals,
+            feeds,
+            pieces,
+        } => {
             let count = own_pieces(roster, author, pieces)?;
             ascending(approvals.iter(), "approvals", roster.parties())?;
-            holds(approvals.len() > roster.threshold(), RuleBroken::Partial("relies on fewer than t+1 approvals"))?;
+            holds(
+                approvals.len() > roster.threshold(),
+                RuleBroken::Partial("relies on fewer than t+1 approvals"),
+            )?;
             heads(roster, feeds)?;
             partial(facts, author, manifest, squashed, *first_block, count)
         }
-        Body::ResultReleased { manifest, feeds, values, .. } => {
+        Body::ResultReleased {
+            manifest,
+            feeds,
+            values,
+            ..
+        } => {
             heads(roster, feeds)?;
             let values = values.as_slice();
-            let sized = !values.is_empty() && values.len() <= MAX_BLOCKS as usize && values.iter().all(|v| *v < 16);
-            holds(sized, RuleBroken::Partial("yields no value, too many, or values of more than 4 bits"))?;
-            holds(study(facts, manifest).is_none_or(|s| !s.releases.contains_key(&author)), RuleBroken::Already("this result"))
+            let sized = !values.is_empty()
+                && values.len() <= MAX_BLOCKS as usize
+                && values.iter().all(|v| *v < 16);
+            holds(
+                sized,
+                RuleBroken::Partial("yields no value, too many, or values of more than 4 bits"),
+            )?;
+            holds(
+                study(facts, manifest).is_none_or(|s| !s.releases.contains_key(&author)),
+                RuleBroken::Already("this result"),
+            )
         }
         Body::StudyClosed { manifest, reason } => {
             text(reason, "the reason", MAX_REASON_BYTES)?;
             let said = study(facts, manifest);
-            let mine = said.and_then(|s| s.proposal.as_ref()).is_some_and(|p| p.manifest.proposer == author);
+            let mine = said
+                .and_then(|s| s.proposal.as_ref())
+                .is_some_and(|p| p.manifest.proposer == author);
             holds(mine, RuleBroken::NotProposed)?;
-            holds(said.is_none_or(|s| s.closed.is_none()), RuleBroken::Already("that this study is closed"))
+            holds(
+                said.is_none_or(|s| s.closed.is_none()),
+                RuleBroken::Already("that this study is closed"),
+            )
         }
-        Body::Accusation { evidence } => {
-            holds(!facts.accusations.contains(&(author, evidence.clone())), RuleBroken::Already("this accusation"))
-        }
+        Body::Accusation { evidence } => holds(
+            !facts.accusations.contains(&(author, evidence.clone())),
+            RuleBroken::Already("this accusation"),
+        ),
     }
 }
 
@@ -203,75 +323,149 @@ fn study<'a>(facts: &'a Facts, id: &Digest) -> Option<&'a StudyFacts> {
 
 fn text(text: &str, what: &'static str, limit: usize) -> Checked {
     let printable = text.chars().all(|c| !c.is_control() || c == '\n');
-    holds(text.len() <= limit && printable, RuleBroken::Text { what, limit })
+    holds(
+        text.len() <= limit && printable,
+        RuleBroken::Text { what, limit },
+    )
 }
 
-fn ascending<T: Ord>(items: impl ExactSizeIterator<Item = T> + Clone, what: &'static str, limit: usize) -> Checked {
+fn ascending<T: Ord>(
+    items: impl ExactSizeIterator<Item = T> + Clone,
+    what: &'static str,
+    limit: usize,
+) -> Checked {
     let rule = RuleBroken::List { what, limit };
     holds((1..=limit).contains(&items.len()), rule.clone())?;
     holds(items.is_sorted_by(|a, b| a < b), rule)
 }
 
 fn heads(roster: &Roster, feeds: &[FeedHead]) -> Checked {
-    ascending(feeds.iter().map(|h| h.party), "feed heads", roster.parties())
+    ascending(
+        feeds.iter().map(|h| h.party),
+        "feed heads",
+        roster.parties(),
+    )
 }
 
 /// The positions of the groups that a party prepares input masks with.
 pub fn own_groups(roster: &Roster, party: PartyId) -> impl Iterator<Item = u16> {
     let family = roster.committee().family(Family::Live);
-    (0u16..).zip(family).filter(move |(_, group)| group.contains(party)).map(|(index, _)| index)
+    (0u16..)
+        .zip(family)
+        .filter(move |(_, group)| group.contains(party))
+        .map(|(index, _)| index)
 }
 
 /// The pieces are exactly the author's, with equally many values each; returns how many.
 fn own_pieces(roster: &Roster, author: PartyId, pieces: &[PieceValues]) -> Result<u32, RuleBroken> {
     let mine = roster.committee().pieces_of(author);
-    holds(pieces.iter().map(|p| p.piece).eq(mine), RuleBroken::Partial("is not of exactly the author's pieces"))?;
+    holds(
+        pieces.iter().map(|p| p.piece).eq(mine),
+        RuleBroken::Partial("is not of exactly the author's pieces"),
+    )?;
     let length = pieces.first().map_or(0, |p| p.values.0.len());
-    let whole = length > 0 && length.is_multiple_of(16) && pieces.iter().all(|p| p.values.0.len() == length);
-    holds(whole, RuleBroken::Partial("has no values, broken ones, or not equally many per piece"))?;
+    let whole = length > 0
+        && length.is_multiple_of(16)
+        && pieces.iter().all(|p| p.values.0.len() == length);
+    holds(
+        whole,
+        RuleBroken::Partial("has no values, broken ones, or not equally many per piece"),
+    )?;
     u32::try_from(length / 16).map_err(|_| RuleBroken::Partial("has too many values"))
 }
 
 fn batch_form(batch: &Batch) -> Checked {
     let sized = (1..=MAX_POLYNOMIALS).contains(&batch.polynomials);
-    holds(sized, RuleBroken::Batch { batch: *batch, why: "has no polynomial or too many" })
+    holds(
+        sized,
+        RuleBroken::Batch {
+            batch: *batch,
+            why: "has no polynomial or too many",
+        },
+    )
 }
 
 fn batch_requested(facts: &Facts, author: PartyId, epoch: u32, batch: &Batch) -> Checked {
     let broken = |why| RuleBroken::Batch { batch: *batch, why };
-    holds(batch.hospital == author, RuleBroken::NotYours { expected: batch.hospital })?;
+    holds(
+        batch.hospital == author,
+        RuleBroken::NotYours {
+            expected: batch.hospital,
+        },
+    )?;
     batch_form(batch)?;
-    holds(batch.epoch == epoch, broken("is of another epoch than its statement"))?;
+    holds(
+        batch.epoch == epoch,
+        broken("is of another epoch than its statement"),
+    )?;
     let newest = facts.batches_of(author).map(|b| b.number).max();
-    holds(newest.is_none_or(|n| batch.number > n), broken("needs a number above the hospital's earlier batches"))?;
-    let unused = facts.batches_of(author).filter(|b| !facts.slots.contains_key(b)).count();
-    holds(unused < MAX_UNUSED_BATCHES, broken("is one too many: deposit with the earlier ones first"))
+    holds(
+        newest.is_none_or(|n| batch.number > n),
+        broken("needs a number above the hospital's earlier batches"),
+    )?;
+    let unused = facts
+        .batches_of(author)
+        .filter(|b| !facts.slots.contains_key(b))
+        .count();
+    holds(
+        unused < MAX_UNUSED_BATCHES,
+        broken("is one too many: deposit with the earlier ones first"),
+    )
 }
 
 fn deposited(facts: &Facts, author: PartyId, batch: &Batch, twins: &[TwinEntry]) -> Checked {
     let end = u32::from(batch.polynomials) * SLOTS_PER_POLYNOMIAL;
     let mut used = facts.slots.get(batch).cloned().unwrap_or_default();
     for twin in twins {
-        let broken = |why| RuleBroken::Slots { twin: twin.id, first_slot: twin.first_slot, slots: twin.slots, why };
-        holds(!facts.deposits.contains_key(&(author, twin.id)), RuleBroken::Already("a twin of this name"))?;
-        let last = twin.first_slot.checked_add(twin.slots).filter(|last| twin.slots > 0 && *last <= end);
+        let broken = |why| RuleBroken::Slots {
+            twin: twin.id,
+            first_slot: twin.first_slot,
+            slots: twin.slots,
+            why,
+        };
+        holds(
+            !facts.deposits.contains_key(&(author, twin.id)),
+            RuleBroken::Already("a twin of this name"),
+        )?;
+        let last = twin
+            .first_slot
+            .checked_add(twin.slots)
+            .filter(|last| twin.slots > 0 && *last <= end);
         let last = last.ok_or_else(|| broken("lie outside the batch"))?;
         // Intervals are disjoint, so only the last one that starts before this one's end can overlap it.
-        let free = used.range(..last).next_back().is_none_or(|(_, after)| *after <= twin.first_slot);
+        let free = used
+            .range(..last)
+            .next_back()
+            .is_none_or(|(_, after)| *after <= twin.first_slot);
         holds(free, broken("overlap another twin's"))?;
         used.insert(twin.first_slot, last);
     }
     Ok(())
 }
 
-fn partial(facts: &Facts, author: PartyId, id: &Digest, squashed: &Digest, first: u32, count: u32) -> Checked {
+fn partial(
+    facts: &Facts,
+    author: PartyId,
+    id: &Digest,
+    squashed: &Digest,
+    first: u32,
+    count: u32,
+) -> Checked {
     let said = study(facts, id).ok_or(RuleBroken::NotDerived)?;
     holds(!said.rejections.contains_key(&author), RuleBroken::Rejected)?;
-    let derived = said.aggregates.get(&author).filter(|a| a.squashed == *squashed).ok_or(RuleBroken::NotDerived)?;
-    let end = first.checked_add(count).filter(|end| *end <= derived.blocks);
+    let derived = said
+        .aggregates
+        .get(&author)
+        .filter(|a| a.squashed == *squashed)
+        .ok_or(RuleBroken::NotDerived)?;
+    let end = first
+        .checked_add(count)
+        .filter(|end| *end <= derived.blocks);
     let end = end.ok_or(RuleBroken::Partial("goes beyond the aggregate's blocks"))?;
     let earlier = said.partials.get(&author).into_iter().flatten();
-    let again = earlier.into_iter().any(|p| p.first_block < end && first < p.first_block.saturating_add(p.blocks));
+    let again = earlier
+        .into_iter()
+        .any(|p| p.first_block < end && first < p.first_block.saturating_add(p.blocks));
     holds(!again, RuleBroken::Already("some of these blocks"))
 }
 
@@ -279,25 +473,73 @@ fn manifest_form(roster: &Roster, manifest: &Manifest, now_ms: u64) -> Checked {
     text(&manifest.title, "the title", MAX_TEXT_BYTES)?;
     text(&manifest.question, "the question", MAX_TEXT_BYTES)?;
     text(&manifest.facts.model, "the model", MAX_TEXT_BYTES)?;
-    manifest.facts.rows.iter().try_for_each(|row| text(&row.label, "a row's label", MAX_TEXT_BYTES))?;
+    manifest
+        .facts
+        .rows
+        .iter()
+        .try_for_each(|row| text(&row.label, "a row's label", MAX_TEXT_BYTES))?;
     heads(roster, &manifest.feeds)?;
     let facts = &manifest.facts;
     let quorum = usize::from(manifest.quorum);
-    let cells = facts.rows.iter().all(|row| (1..=MAX_CELLS).contains(&row.cells));
-    let counted: u64 = manifest.twins.per_hospital.values().map(|c| u64::from(*c)).sum();
-    let hospitals = manifest.twins.per_hospital.iter().all(|(p, c)| *c > 0 && roster.member(*p).is_some());
+    let cells = facts
+        .rows
+        .iter()
+        .all(|row| (1..=MAX_CELLS).contains(&row.cells));
+    let counted: u64 = manifest
+        .twins
+        .per_hospital
+        .values()
+        .map(|c| u64::from(*c))
+        .sum();
+    let hospitals = manifest
+        .twins
+        .per_hospital
+        .iter()
+        .all(|(p, c)| *c > 0 && roster.member(*p).is_some());
     let rules = [
-        (manifest.version == MANIFEST_VERSION, "has another version: use a matching program"),
-        (quorum > roster.threshold() && quorum <= roster.parties(), "has a quorum outside t+1..=n"),
-        (!facts.rows.is_empty() && facts.rows.len() <= MAX_ROWS && cells, "has no row or cell, or too many"),
-        ((1..=MAX_BLOCKS).contains(&facts.blocks), "opens no block or too many"),
+        (
+            manifest.version == MANIFEST_VERSION,
+            "has another version: use a matching program",
+        ),
+        (
+            quorum > roster.threshold() && quorum <= roster.parties(),
+            "has a quorum outside t+1..=n",
+        ),
+        (
+            !facts.rows.is_empty() && facts.rows.len() <= MAX_ROWS && cells,
+            "has no row or cell, or too many",
+        ),
+        (
+            (1..=MAX_BLOCKS).contains(&facts.blocks),
+            "opens no block or too many",
+        ),
         (facts.k >= 1, "has no smallest count: k must be at least 1"),
-        (manifest.scenario.0.len() <= MAX_SCENARIO_BYTES, "has a scenario that is too long"),
-        (counted == u64::from(manifest.twins.count) && hospitals, "counts its twins wrongly"),
-        ((1..=MAX_TWINS_PER_STUDY).contains(&(manifest.twins.count as usize)), "has no twin or too many"),
-        (manifest.epsilon_micro.is_none(), "spends a privacy budget, which this version cannot"),
-        (manifest.recipients.is_empty(), "restricts its recipients, which this version cannot"),
-        (manifest.expires_ms > now_ms, "is expired when it is proposed"),
+        (
+            manifest.scenario.0.len() <= MAX_SCENARIO_BYTES,
+            "has a scenario that is too long",
+        ),
+        (
+            counted == u64::from(manifest.twins.count) && hospitals,
+            "counts its twins wrongly",
+        ),
+        (
+            (1..=MAX_TWINS_PER_STUDY).contains(&(manifest.twins.count as usize)),
+            "has no twin or too many",
+        ),
+        (
+            manifest.epsilon_micro.is_none(),
+            "spends a privacy budget, which this version cannot",
+        ),
+        (
+            manifest.recipients.is_empty(),
+            "restricts its recipients, which this version cannot",
+        ),
+        (
+            manifest.expires_ms > now_ms,
+            "is expired when it is proposed",
+        ),
     ];
-    rules.into_iter().try_for_each(|(holding, why)| holds(holding, RuleBroken::Manifest(why)))
+    rules
+        .into_iter()
+        .try_for_each(|(holding, why)| holds(holding, RuleBroken::Manifest(why)))
 }

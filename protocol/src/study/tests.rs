@@ -24,8 +24,19 @@ fn play(scene: &mut Scene, id: Digest, steps: &[Step]) {
         match *step {
             Approve(number) => drop(scene.approve(id, number)),
             Reject(number) => scene.reject(id, number),
-            Close => drop(scene.say(party(1), Body::StudyClosed { manifest: id, reason: "enough".into() })),
-            Withdraw => drop(scene.say(party(2), Body::TwinWithdrawn { id: scene.entry(party(2), 0).id })),
+            Close => drop(scene.say(
+                party(1),
+                Body::StudyClosed {
+                    manifest: id,
+                    reason: "enough".into(),
+                },
+            )),
+            Withdraw => drop(scene.say(
+                party(2),
+                Body::TwinWithdrawn {
+                    id: scene.entry(party(2), 0).id,
+                },
+            )),
             Evaluate => scene.evaluate(id),
             Derive(number) => scene.derive(id, &[number]),
             Release(number) => drop(scene.release(id, number, piece_values)),
@@ -54,8 +65,20 @@ fn name(phase: &Phase) -> &'static str {
 #[test]
 fn a_study_goes_through_its_phases_by_the_rules() {
     let approved = [Approve(1), Approve(2), Approve(3)];
-    let opening = [Approve(1), Approve(2), Approve(3), Evaluate, Derive(1), Derive(2), Derive(3)];
-    let opened = [&opening[..], &[Release(1), Release(2), Release(3), Publish(1), Publish(2)]].concat();
+    let opening = [
+        Approve(1),
+        Approve(2),
+        Approve(3),
+        Evaluate,
+        Derive(1),
+        Derive(2),
+        Derive(3),
+    ];
+    let opened = [
+        &opening[..],
+        &[Release(1), Release(2), Release(3), Publish(1), Publish(2)],
+    ]
+    .concat();
     let with = |steps: &[Step], more: &[Step]| [steps, more].concat();
     let table: Vec<(Vec<Step>, &str)> = vec![
         (vec![], "proposed"),
@@ -63,8 +86,14 @@ fn a_study_goes_through_its_phases_by_the_rules() {
         (approved.to_vec(), "evaluating"),
         // One of four rejects: a quorum of three can still stand, but not with the rejecter.
         (vec![Reject(4)], "proposed"),
-        (vec![Approve(1), Approve(2), Approve(3), Reject(3)], "proposed"),
-        (vec![Approve(1), Approve(2), Approve(3), Reject(3), Approve(4)], "evaluating"),
+        (
+            vec![Approve(1), Approve(2), Approve(3), Reject(3)],
+            "proposed",
+        ),
+        (
+            vec![Approve(1), Approve(2), Approve(3), Reject(3), Approve(4)],
+            "evaluating",
+        ),
         (with(&approved, &[Reject(4)]), "evaluating"),
         // Two rejections are more than n - Q = 1.
         (vec![Reject(3), Reject(4)], "rejected"),
@@ -77,7 +106,10 @@ fn a_study_goes_through_its_phases_by_the_rules() {
         (opening.to_vec(), "opening"),
         (with(&opening, &[Expire]), "expired"),
         // One result may be a lie; t+1 equal ones are not.
-        (with(&opening, &[Release(1), Release(2), Release(3), Publish(4)]), "opening"),
+        (
+            with(&opening, &[Release(1), Release(2), Release(3), Publish(4)]),
+            "opening",
+        ),
         (opened.clone(), "released"),
         // What is public stays public.
         (with(&opened, &[Withdraw]), "released"),
@@ -97,7 +129,11 @@ fn a_study_goes_through_its_phases_by_the_rules() {
 fn an_approval_after_the_expiry_does_not_count() {
     let mut scene = Scene::with_twins(4, 1, 1);
     let id = scene.propose(3);
-    play(&mut scene, id, &[Approve(1), Approve(2), Expire, Approve(3)]);
+    play(
+        &mut scene,
+        id,
+        &[Approve(1), Approve(2), Expire, Approve(3)],
+    );
     assert_eq!(Study::find(&scene.fold, &id).unwrap().approvals().len(), 2);
 }
 
@@ -107,16 +143,42 @@ fn a_manifest_with_a_twin_that_is_not_eligible_is_invalid() {
     // A deposit that only two others received, while three parties must hold it.
     let early = scene.fold.heads();
     let digest = blob("late twin");
-    let entry = crate::twin::TwinEntry { id: TwinId::from_bytes([0xee; 16]), digest, first_slot: 1000, slots: 10 };
-    let body = |schema| Body::TwinsDeposited { schema, organ: "kidney".into(), batch: scene.batch(party(1)), twins: vec![entry.clone()] };
+    let entry = crate::twin::TwinEntry {
+        id: TwinId::from_bytes([0xee; 16]),
+        digest,
+        first_slot: 1000,
+        slots: 10,
+    };
+    let body = |schema| Body::TwinsDeposited {
+        schema,
+        organ: "kidney".into(),
+        batch: scene.batch(party(1)),
+        twins: vec![entry.clone()],
+    };
     let good = body(scene.schema());
     scene.say(party(1), good).unwrap();
-    scene.say(party(2), Body::TwinsReceived { twins: vec![digest] }).unwrap();
+    scene
+        .say(
+            party(2),
+            Body::TwinsReceived {
+                twins: vec![digest],
+            },
+        )
+        .unwrap();
     let two = scene.fold.heads();
-    scene.say(party(3), Body::TwinsReceived { twins: vec![digest] }).unwrap();
+    scene
+        .say(
+            party(3),
+            Body::TwinsReceived {
+                twins: vec![digest],
+            },
+        )
+        .unwrap();
     let three = scene.fold.heads();
     assert_eq!(scene.eligible(), 9);
-    scene.say(party(1), Body::TwinWithdrawn { id: entry.id }).unwrap();
+    scene
+        .say(party(1), Body::TwinWithdrawn { id: entry.id })
+        .unwrap();
     let withdrawn = scene.fold.heads();
     assert_eq!(scene.eligible(), 8);
     let list = scene.list();
@@ -133,22 +195,50 @@ fn a_manifest_with_a_twin_that_is_not_eligible_is_invalid() {
     };
     assert_eq!(check(&three, &|_| {}, &list), Ok(()));
     assert_eq!(why(check(&early, &|_| {}, &list)), Ineligible::NotDeposited);
-    assert_eq!(why(check(&two, &|_| {}, &list)), Ineligible::TooFewReceipts { expected: 3, got: 2 });
-    assert_eq!(why(check(&withdrawn, &|_| {}, &list)), Ineligible::Withdrawn);
-    assert_eq!(why(check(&three, &|m| m.schema = blob("another"), &list)), Ineligible::OtherSchema);
+    assert_eq!(
+        why(check(&two, &|_| {}, &list)),
+        Ineligible::TooFewReceipts {
+            expected: 3,
+            got: 2
+        }
+    );
+    assert_eq!(
+        why(check(&withdrawn, &|_| {}, &list)),
+        Ineligible::Withdrawn
+    );
+    assert_eq!(
+        why(check(&three, &|m| m.schema = blob("another"), &list)),
+        Ineligible::OtherSchema
+    );
     let mut twins = list.twins().to_vec();
     twins[0].digest = blob("exchanged");
-    assert_eq!(why(check(&three, &|_| {}, &TwinList::sorted(twins).unwrap())), Ineligible::OtherDigest);
+    assert_eq!(
+        why(check(&three, &|_| {}, &TwinList::sorted(twins).unwrap())),
+        Ineligible::OtherDigest
+    );
     let fewer = TwinList::sorted(list.twins()[1..].to_vec()).unwrap();
-    assert_eq!(check(&three, &|m| m.twins = TwinListFacts::of(&list).unwrap(), &fewer), Err(ManifestFault::OtherList));
+    assert_eq!(
+        check(
+            &three,
+            &|m| m.twins = TwinListFacts::of(&list).unwrap(),
+            &fewer
+        ),
+        Err(ManifestFault::OtherList)
+    );
     let mut ahead = three.clone();
     ahead[0].seq += 100;
     assert!(check(&ahead, &|_| {}, &list).unwrap_err().may_pass());
     let mut other = three.clone();
     other[0].hash = blob("other");
-    assert_eq!(check(&other, &|_| {}, &list), Err(ManifestFault::OtherFeed(other[0])));
+    assert_eq!(
+        check(&other, &|_| {}, &list),
+        Err(ManifestFault::OtherFeed(other[0]))
+    );
     let unsigned = check(&three, &|m| m.certificate = blob("crafted"), &list);
-    assert!(matches!(unsigned, Err(ManifestFault::Certificate { got: 0, .. })));
+    assert!(matches!(
+        unsigned,
+        Err(ManifestFault::Certificate { got: 0, .. })
+    ));
 }
 
 #[test]
@@ -162,9 +252,23 @@ fn where_no_majority_is_guaranteed_every_party_must_have_received_a_twin() {
         twins: vec![entry.clone()],
     };
     scene.say(party(1), body).unwrap();
-    scene.say(party(2), Body::TwinsReceived { twins: vec![entry.digest] }).unwrap();
+    scene
+        .say(
+            party(2),
+            Body::TwinsReceived {
+                twins: vec![entry.digest],
+            },
+        )
+        .unwrap();
     assert_eq!(scene.eligible(), 3);
-    scene.say(party(3), Body::TwinsReceived { twins: vec![entry.digest] }).unwrap();
+    scene
+        .say(
+            party(3),
+            Body::TwinsReceived {
+                twins: vec![entry.digest],
+            },
+        )
+        .unwrap();
     assert_eq!(scene.eligible(), 4);
 }
 
@@ -183,7 +287,11 @@ fn opened_blocks_count_only_what_an_honest_party_can_have_decrypted() {
         manifest: id,
         squashed: crate::digest::of_blob(&crate::scene::squashed_bytes()),
         first_block: 0,
-        approvals: vec![blob("a"), blob("b"), blob("c")].into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect(),
+        approvals: vec![blob("a"), blob("b"), blob("c")]
+            .into_iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         feeds: scene.fold.heads(),
         pieces: scene
             .fold

@@ -21,10 +21,21 @@ fn a_shard_counts_with_t_plus_1_equal_digests_and_the_minority_is_named() {
     let (mut scene, id) = approved(4, 1, 3);
     let first = shard::shards(&id, &scene.list()).remove(0);
     let say = |scene: &mut Scene, number: u8, inputs: Digest, output: &str| {
-        let body = Body::ShardEvaluated { manifest: id, shard: first.index, inputs, output: blob(output) };
+        let body = Body::ShardEvaluated {
+            manifest: id,
+            shard: first.index,
+            inputs,
+            output: blob(output),
+        };
         scene.say(party(number), body).unwrap();
     };
-    let tally = |scene: &Scene| shard(scene.fold.roster(), scene.fold.facts().study(&id).unwrap(), &first);
+    let tally = |scene: &Scene| {
+        shard(
+            scene.fold.roster(),
+            scene.fold.facts().study(&id).unwrap(),
+            &first,
+        )
+    };
     say(&mut scene, 1, first.inputs, "right");
     say(&mut scene, 2, first.inputs, "wrong");
     say(&mut scene, 3, blob("other inputs"), "right");
@@ -43,10 +54,19 @@ fn two_equal_claims_about_wrong_inputs_confirm_nothing() {
     let (mut scene, id) = approved(4, 1, 3);
     let first = shard::shards(&id, &scene.list()).remove(0);
     for number in [1, 2] {
-        let body = Body::ShardEvaluated { manifest: id, shard: 0, inputs: blob("other"), output: blob("o") };
+        let body = Body::ShardEvaluated {
+            manifest: id,
+            shard: 0,
+            inputs: blob("other"),
+            output: blob("o"),
+        };
         scene.say(party(number), body).unwrap();
     }
-    let tally = shard(scene.fold.roster(), scene.fold.facts().study(&id).unwrap(), &first);
+    let tally = shard(
+        scene.fold.roster(),
+        scene.fold.facts().study(&id).unwrap(),
+        &first,
+    );
     assert_eq!((tally.confirmed, tally.equal), (None, 0));
 }
 
@@ -54,7 +74,12 @@ fn two_equal_claims_about_wrong_inputs_confirm_nothing() {
 fn an_aggregate_with_other_blocks_than_the_program_opens_is_not_agreed() {
     let (mut scene, id) = approved(4, 1, 3);
     for number in [1, 2] {
-        let body = Body::AggregateDerived { manifest: id, aggregate: blob("a"), squashed: blob("s"), blocks: BLOCKS + 1 };
+        let body = Body::AggregateDerived {
+            manifest: id,
+            aggregate: blob("a"),
+            squashed: blob("s"),
+            blocks: BLOCKS + 1,
+        };
         scene.say(party(number), body).unwrap();
     }
     assert_eq!(Study::find(&scene.fold, &id).unwrap().aggregate(), None);
@@ -70,13 +95,21 @@ fn opening(n: u8, t: u8) -> (Scene, Digest) {
 }
 
 fn pieces_of(scene: &Scene, id: Digest) -> PieceTally {
-    Study::find(&scene.fold, &id).unwrap().pieces(&scene.list()).unwrap()
+    Study::find(&scene.fold, &id)
+        .unwrap()
+        .pieces(&scene.list())
+        .unwrap()
 }
 
 #[test]
 fn a_piece_counts_with_t_plus_1_equal_values_and_a_wrong_share_names_its_party() {
     let (mut scene, id) = opening(4, 1);
-    let wrong = |piece, first, count| piece_values(piece, first, count).iter().map(|v| v ^ 1).collect();
+    let wrong = |piece, first, count| {
+        piece_values(piece, first, count)
+            .iter()
+            .map(|v| v ^ 1)
+            .collect()
+    };
     scene.release(id, 2, wrong);
     scene.release(id, 1, piece_values);
     assert!(!pieces_of(&scene, id).complete);
@@ -97,13 +130,26 @@ fn where_no_majority_is_guaranteed_all_holders_must_agree_and_a_pair_is_named() 
     scene.release(id, 1, piece_values);
     scene.release(id, 2, piece_values);
     assert_eq!(pieces_of(&scene, id).accepted.len(), 1);
-    let mut honest = Scene { fold: scene.fold.clone(), now: scene.now };
+    let mut honest = Scene {
+        fold: scene.fold.clone(),
+        now: scene.now,
+    };
     honest.release(id, 3, piece_values);
     assert!(pieces_of(&honest, id).complete);
-    scene.release(id, 3, |piece, first, count| piece_values(piece, first, count).iter().map(|v| v + 1).collect());
+    scene.release(id, 3, |piece, first, count| {
+        piece_values(piece, first, count)
+            .iter()
+            .map(|v| v + 1)
+            .collect()
+    });
     let tally = pieces_of(&scene, id);
     assert!(!tally.complete);
-    assert!(tally.evidence.iter().all(|e| matches!(e, Evidence::Pair { parties, .. } if parties.contains(&party(3)))));
+    assert!(
+        tally
+            .evidence
+            .iter()
+            .all(|e| matches!(e, Evidence::Pair { parties, .. } if parties.contains(&party(3))))
+    );
     assert_eq!(tally.evidence.len(), 2);
 }
 
@@ -112,14 +158,30 @@ fn an_input_batch_counts_with_t_plus_1_equal_vectors_and_names_the_liar() {
     let mut scene = Scene::new(4, 1);
     scene.ceremony();
     let mine = scene.batch(party(1));
-    scene.say(party(1), Body::BatchRequested { batch: mine }).unwrap();
+    scene
+        .say(party(1), Body::BatchRequested { batch: mine })
+        .unwrap();
     let roster = scene.fold.roster().clone();
     for number in 1..=4 {
         let mut vectors = crate::scene::vectors(&roster, party(number));
         if number == 3 {
-            vectors = vectors.iter().map(|v| GroupDigest { digest: blob("lie"), ..*v }).collect();
+            vectors = vectors
+                .iter()
+                .map(|v| GroupDigest {
+                    digest: blob("lie"),
+                    ..*v
+                })
+                .collect();
         }
-        scene.say(party(number), Body::BatchPrepared { batch: mine, vectors }).unwrap();
+        scene
+            .say(
+                party(number),
+                Body::BatchPrepared {
+                    batch: mine,
+                    vectors,
+                },
+            )
+            .unwrap();
     }
     let tally = batch(&scene.fold, &mine);
     assert!(tally.complete);
@@ -132,11 +194,31 @@ fn an_input_batch_counts_with_t_plus_1_equal_vectors_and_names_the_liar() {
 fn a_partial_decryption_that_breaks_a_rule_of_the_study_counts_for_nothing() {
     type Change = fn(&Scene, &mut Vec<Digest>, &mut Vec<FeedHead>);
     let changes: Vec<(&str, Change, PartialFault)> = vec![
-        ("approvals made up", |_, a, _| a[0] = blob("made up"), PartialFault::NoQuorum),
-        ("one approval too few", |_, a, _| drop(a.pop()), PartialFault::NoQuorum),
-        ("approvals it had not seen", |s, _, f| f[1] = s.fold.feed(party(2))[3].head(), PartialFault::NoQuorum),
-        ("derivations it had not seen", |_, _, f| f.truncate(0), PartialFault::NotAgreed),
-        ("feed heads made up", |_, _, f| f[0].hash = blob("made up"), PartialFault::UnknownStatements),
+        (
+            "approvals made up",
+            |_, a, _| a[0] = blob("made up"),
+            PartialFault::NoQuorum,
+        ),
+        (
+            "one approval too few",
+            |_, a, _| drop(a.pop()),
+            PartialFault::NoQuorum,
+        ),
+        (
+            "approvals it had not seen",
+            |s, _, f| f[1] = s.fold.feed(party(2))[3].head(),
+            PartialFault::NoQuorum,
+        ),
+        (
+            "derivations it had not seen",
+            |_, _, f| f.truncate(0),
+            PartialFault::NotAgreed,
+        ),
+        (
+            "feed heads made up",
+            |_, _, f| f[0].hash = blob("made up"),
+            PartialFault::UnknownStatements,
+        ),
     ];
     for (name, change, fault) in changes {
         let (mut scene, id) = opening(4, 1);
@@ -156,12 +238,21 @@ fn a_partial_decryption_that_breaks_a_rule_of_the_study_counts_for_nothing() {
             first_block: 0,
             approvals,
             feeds,
-            pieces: pieces.map(|p| crate::statement::PieceValues::pack(p, &piece_values(p, 0, BLOCKS))).collect(),
+            pieces: pieces
+                .map(|p| crate::statement::PieceValues::pack(p, &piece_values(p, 0, BLOCKS)))
+                .collect(),
         };
         let hash = scene.say(party(4), body).unwrap();
         let tally = pieces_of(&scene, id);
         assert_eq!(tally.invalid, [(party(4), fault)], "{name}");
-        assert_eq!(tally.evidence, [Evidence::StudyRule { party: party(4), statement: hash }], "{name}");
+        assert_eq!(
+            tally.evidence,
+            [Evidence::StudyRule {
+                party: party(4),
+                statement: hash
+            }],
+            "{name}"
+        );
     }
 }
 
@@ -170,8 +261,12 @@ fn who_decrypts_knowing_of_a_withdrawal_or_a_rejection_is_named() {
     for rejected in [false, true] {
         let (mut scene, id) = opening(4, 1);
         let approvals = {
-            let mut hashes: Vec<Digest> =
-                Study::find(&scene.fold, &id).unwrap().approvals().values().map(|a| a.hash).collect();
+            let mut hashes: Vec<Digest> = Study::find(&scene.fold, &id)
+                .unwrap()
+                .approvals()
+                .values()
+                .map(|a| a.hash)
+                .collect();
             hashes.sort();
             hashes
         };
@@ -179,7 +274,14 @@ fn who_decrypts_knowing_of_a_withdrawal_or_a_rejection_is_named() {
             scene.reject(id, 2);
             scene.reject(id, 3);
         } else {
-            scene.say(party(2), Body::TwinWithdrawn { id: scene.entry(party(2), 0).id }).unwrap();
+            scene
+                .say(
+                    party(2),
+                    Body::TwinWithdrawn {
+                        id: scene.entry(party(2), 0).id,
+                    },
+                )
+                .unwrap();
         }
         let committee = scene.fold.roster().committee().clone();
         let pieces = committee.pieces_of(party(4)).into_iter();
@@ -189,10 +291,16 @@ fn who_decrypts_knowing_of_a_withdrawal_or_a_rejection_is_named() {
             first_block: 0,
             approvals,
             feeds: scene.fold.heads(),
-            pieces: pieces.map(|p| crate::statement::PieceValues::pack(p, &piece_values(p, 0, BLOCKS))).collect(),
+            pieces: pieces
+                .map(|p| crate::statement::PieceValues::pack(p, &piece_values(p, 0, BLOCKS)))
+                .collect(),
         };
         scene.say(party(4), body).unwrap();
-        let fault = if rejected { PartialFault::Rejected } else { PartialFault::Withdrawn };
+        let fault = if rejected {
+            PartialFault::Rejected
+        } else {
+            PartialFault::Withdrawn
+        };
         assert_eq!(pieces_of(&scene, id).invalid, [(party(4), fault)]);
     }
 }

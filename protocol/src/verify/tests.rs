@@ -11,7 +11,12 @@ fn audit(transcript: &Transcript) -> Report {
 }
 
 fn failures(report: &Report) -> Vec<String> {
-    report.checks.iter().filter(|c| !c.passed).map(|c| format!("{}: {}", c.name, c.detail)).collect()
+    report
+        .checks
+        .iter()
+        .filter(|c| !c.passed)
+        .map(|c| format!("{}: {}", c.name, c.detail))
+        .collect()
 }
 
 fn fails(transcript: &Transcript) -> bool {
@@ -40,7 +45,9 @@ fn a_rejected_study_passes_as_not_opened() {
     scene.reject(id, 4);
     let report = audit(&scene.transcript(id));
     assert_eq!(failures(&report), [""; 0]);
-    assert!(matches!(&report.studies[0].outcome, Outcome::NotOpened(why) if why.contains("rejected by 2")));
+    assert!(
+        matches!(&report.studies[0].outcome, Outcome::NotOpened(why) if why.contains("rejected by 2"))
+    );
 }
 
 #[test]
@@ -62,13 +69,26 @@ fn a_lying_minority_is_named_and_does_not_spoil_the_study() {
     (1..=3).for_each(|n| drop(scene.approve(id, n)));
     scene.evaluate(id);
     scene.derive(id, &[1, 2, 3, 4]);
-    scene.release(id, 4, |piece, first, count| piece_values(piece, first, count).iter().map(|v| !v).collect());
+    scene.release(id, 4, |piece, first, count| {
+        piece_values(piece, first, count)
+            .iter()
+            .map(|v| !v)
+            .collect()
+    });
     (1..=3).for_each(|n| drop(scene.release(id, n, piece_values)));
     scene.publish(id, 1);
     let report = audit(&scene.transcript(id));
     assert_eq!(failures(&report), [""; 0]);
-    let partials = report.checks.iter().find(|c| c.name.contains("partial")).unwrap();
-    assert!(partials.detail.contains("deviating: party 4"), "{}", partials.detail);
+    let partials = report
+        .checks
+        .iter()
+        .find(|c| c.name.contains("partial"))
+        .unwrap();
+    assert!(
+        partials.detail.contains("deviating: party 4"),
+        "{}",
+        partials.detail
+    );
 }
 
 #[test]
@@ -103,11 +123,18 @@ fn dropping_any_statement_fails_even_if_the_named_heads_are_adapted() {
                 let statement = s.clone().verify(&good.roster).unwrap();
                 statement.author() != party(author) || (statement.seq() as usize) < cut
             });
-            let head = dropped.heads.iter_mut().find(|h| h.party == party(author)).unwrap();
+            let head = dropped
+                .heads
+                .iter_mut()
+                .find(|h| h.party == party(author))
+                .unwrap();
             *head = feed[cut - 1].head();
             // Only the author's result, which nobody refers to, may be missing.
             let last_unreferenced = cut == feed.len() - 1;
-            assert!(fails(&dropped) || last_unreferenced, "party {author} cut at {cut}");
+            assert!(
+                fails(&dropped) || last_unreferenced,
+                "party {author} cut at {cut}"
+            );
         }
     }
 }
@@ -127,7 +154,13 @@ fn reordering_or_repeating_statements_fails() {
 }
 
 /// Signs every later statement of the feed again, as a party that rewrites its history would.
-fn rewritten(scene: &Scene, good: &Transcript, author: u8, from: usize, change: &dyn Fn(&mut Body)) -> Transcript {
+fn rewritten(
+    scene: &Scene,
+    good: &Transcript,
+    author: u8,
+    from: usize,
+    change: &dyn Fn(&mut Body),
+) -> Transcript {
     let mut prev = None;
     let mut feed = Vec::new();
     for (index, verified) in scene.fold.feed(party(author)).iter().enumerate() {
@@ -146,9 +179,17 @@ fn rewritten(scene: &Scene, good: &Transcript, author: u8, from: usize, change: 
     changed.statements = Vec::new();
     for p in scene.parties() {
         let others = scene.fold.feed(p).iter().map(|s| s.signed().clone());
-        changed.statements.extend(if p == party(author) { feed.clone() } else { others.collect() });
+        changed.statements.extend(if p == party(author) {
+            feed.clone()
+        } else {
+            others.collect()
+        });
     }
-    let head = changed.heads.iter_mut().find(|h| h.party == party(author)).unwrap();
+    let head = changed
+        .heads
+        .iter_mut()
+        .find(|h| h.party == party(author))
+        .unwrap();
     head.hash = prev.unwrap();
     changed
 }
@@ -162,9 +203,18 @@ fn rewriting_and_signing_again_any_referenced_statement_fails() {
         for (index, statement) in feed.iter().enumerate() {
             let changed = rewritten(&scene, &good, author, index, &|body| match body {
                 Body::ResultReleased { values, .. } => values.0[0] ^= 1,
-                body => *body = Body::CeremonyJoined { attempt: 77, nonce: blob("rewritten") },
+                body => {
+                    *body = Body::CeremonyJoined {
+                        attempt: 77,
+                        nonce: blob("rewritten"),
+                    }
+                }
             });
-            assert!(fails(&changed), "party {author}, statement {index}: {:?}", statement.body());
+            assert!(
+                fails(&changed),
+                "party {author}, statement {index}: {:?}",
+                statement.body()
+            );
         }
     }
 }
@@ -179,7 +229,11 @@ fn a_wrong_value_in_a_result_is_named_and_fails() {
             values.0[0] ^= 1;
         }
     });
-    assert!(failures(&audit(&changed)).iter().any(|f| f.contains("party 3 released other values")));
+    assert!(
+        failures(&audit(&changed))
+            .iter()
+            .any(|f| f.contains("party 3 released other values"))
+    );
 }
 
 #[test]
@@ -188,19 +242,32 @@ fn files_that_are_missing_exchanged_or_changed_fail() {
     let good = scene.transcript(id);
     let changes: Vec<(&str, fn(&mut Transcript))> = vec![
         ("no squashed bytes", |t| t.studies[0].squashed = None),
-        ("other squashed bytes", |t| t.studies[0].squashed = Some(ByteString(vec![9; 5]))),
-        ("more squashed bytes", |t| t.studies[0].squashed.as_mut().unwrap().0.push(0)),
+        ("other squashed bytes", |t| {
+            t.studies[0].squashed = Some(ByteString(vec![9; 5]))
+        }),
+        ("more squashed bytes", |t| {
+            t.studies[0].squashed.as_mut().unwrap().0.push(0)
+        }),
         ("no files", |t| t.studies.clear()),
-        ("files of another study", |t| t.studies[0].manifest = blob("another")),
-        ("another twin list", |t| *t.studies[0].twins.0.last_mut().unwrap() ^= 1),
-        ("an empty twin list", |t| t.studies[0].twins = ByteString(vec![0x80])),
+        ("files of another study", |t| {
+            t.studies[0].manifest = blob("another")
+        }),
+        ("another twin list", |t| {
+            *t.studies[0].twins.0.last_mut().unwrap() ^= 1
+        }),
+        ("an empty twin list", |t| {
+            t.studies[0].twins = ByteString(vec![0x80])
+        }),
         ("another subject", |t| t.subject = Some(blob("another"))),
         ("another version", |t| t.version = 2),
         ("no heads", |t| t.heads.clear()),
         ("no statements", |t| t.statements.clear()),
         ("a made-up equivocation", |t| {
             let (a, b) = (t.statements[0].clone(), t.statements[1].clone());
-            t.equivocations.push(crate::evidence::Equivocation { first: a, second: b });
+            t.equivocations.push(crate::evidence::Equivocation {
+                first: a,
+                second: b,
+            });
         }),
     ];
     for (name, change) in changes {
@@ -227,7 +294,11 @@ fn blocks_decrypted_for_a_study_that_the_file_leaves_out_fail() {
     assert_eq!(full.studies.len(), 2);
     let mut hidden = full.clone();
     hidden.studies.retain(|files| files.manifest == id);
-    assert!(failures(&audit(&hidden)).iter().any(|f| f.starts_with("nothing else opened")));
+    assert!(
+        failures(&audit(&hidden))
+            .iter()
+            .any(|f| f.starts_with("nothing else opened"))
+    );
 }
 
 #[test]
@@ -259,7 +330,12 @@ fn a_decryption_without_the_quorum_fails_and_names_its_party() {
     // An approval that comes after the decryptions does not mend them.
     scene.approve(id, 3);
     let failures = failures(&audit(&scene.transcript(id)));
-    assert!(failures.iter().any(|f| f.contains("party 1's partial decryption: it does not rely on Q")), "{failures:?}");
+    assert!(
+        failures
+            .iter()
+            .any(|f| f.contains("party 1's partial decryption: it does not rely on Q")),
+        "{failures:?}"
+    );
 }
 
 #[test]
@@ -269,14 +345,35 @@ fn a_ceremony_in_which_parties_disagree_fails() {
     let feed = scene.fold.feed(party(4));
     for (index, statement) in feed.iter().enumerate() {
         let lie: fn(&mut Body) = match statement.body() {
-            Body::StageOpened { .. } => |b| if let Body::StageOpened { digest, .. } = b { *digest = blob("lie") },
-            Body::SeedsHeld { .. } => |b| if let Body::SeedsHeld { echo, .. } = b { *echo = blob("lie") },
-            Body::StageCommitted { .. } => |b| if let Body::StageCommitted { roots, .. } = b { roots[0].digest = blob("lie") },
-            Body::SelfTest { .. } => |b| if let Body::SelfTest { squashed, .. } = b { *squashed = blob("lie") },
+            Body::StageOpened { .. } => |b| {
+                if let Body::StageOpened { digest, .. } = b {
+                    *digest = blob("lie")
+                }
+            },
+            Body::SeedsHeld { .. } => |b| {
+                if let Body::SeedsHeld { echo, .. } = b {
+                    *echo = blob("lie")
+                }
+            },
+            Body::StageCommitted { .. } => |b| {
+                if let Body::StageCommitted { roots, .. } = b {
+                    roots[0].digest = blob("lie")
+                }
+            },
+            Body::SelfTest { .. } => |b| {
+                if let Body::SelfTest { squashed, .. } = b {
+                    *squashed = blob("lie")
+                }
+            },
             _ => continue,
         };
         let failures = failures(&audit(&rewritten(&scene, &good, 4, index, &lie)));
-        assert!(failures.iter().any(|f| f.starts_with("ceremony of certificate")), "statement {index}: {failures:?}");
+        assert!(
+            failures
+                .iter()
+                .any(|f| f.starts_with("ceremony of certificate")),
+            "statement {index}: {failures:?}"
+        );
     }
 }
 
@@ -285,13 +382,24 @@ fn an_equivocation_travels_in_the_transcript_and_names_its_party() {
     let (mut scene, _) = Scene::whole();
     let feed = scene.fold.feed(party(4));
     let last = feed.last().unwrap().statement();
-    let other = Statement { time_ms: last.time_ms + 1, ..last.clone() };
+    let other = Statement {
+        time_ms: last.time_ms + 1,
+        ..last.clone()
+    };
     let signed = SignedStatement::sign(&other, &identity(party(4))).unwrap();
-    assert!(matches!(scene.fold.admit(signed), Err(Refusal::Equivocation { .. })));
+    assert!(matches!(
+        scene.fold.admit(signed),
+        Err(Refusal::Equivocation { .. })
+    ));
     let id = *scene.fold.facts().studies.keys().next().unwrap();
     let report = audit(&scene.transcript(id));
     assert_eq!(failures(&report), [""; 0]);
-    assert!(report.checks.iter().any(|c| c.name == "equivocations" && c.detail.contains("party 4")));
+    assert!(
+        report
+            .checks
+            .iter()
+            .any(|c| c.name == "equivocations" && c.detail.contains("party 4"))
+    );
 }
 
 #[test]
@@ -306,7 +414,13 @@ fn an_export_names_what_is_missing() {
         }
     }
     let (scene, id) = Scene::whole();
-    assert_eq!(Transcript::export(&scene.fold, Some(id), &Nothing), Err(ExportError::MissingList(id)));
+    assert_eq!(
+        Transcript::export(&scene.fold, Some(id), &Nothing),
+        Err(ExportError::MissingList(id))
+    );
     let unknown = blob("unknown");
-    assert_eq!(Transcript::export(&scene.fold, Some(unknown), &scene), Err(ExportError::UnknownStudy(unknown)));
+    assert_eq!(
+        Transcript::export(&scene.fold, Some(unknown), &scene),
+        Err(ExportError::UnknownStudy(unknown))
+    );
 }
