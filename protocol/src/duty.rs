@@ -365,13 +365,7 @@ fn release_duties(
     let Some(agreed) = may_release(study, list, me, now_ms, out.local) else {
         return;
     };
-    let chunk = blocks_per_statement(
-        study
-            .fold()
-            .roster()
-            .committee()
-            .pieces_of(me).count(),
-    );
+    let chunk = blocks_per_statement(study.fold().roster().committee().pieces_of(me).count());
     let mine = study.facts.partials.get(&me).map_or(&[][..], Vec::as_slice);
     let mut first_block = 0;
     while first_block < agreed.blocks {

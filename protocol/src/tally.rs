@@ -252,7 +252,10 @@ pub fn check_partial(
         return Err(PartialFault::Expired);
     }
     // R9: what a forked feed once said cannot be shown any more; that is not this author's fault.
-    let cited = partial.feeds.iter().filter(|head| !fold.has_forked(head.party));
+    let cited = partial
+        .feeds
+        .iter()
+        .filter(|head| !fold.has_forked(head.party));
     for head in cited {
         match fold.knows(head) {
             Knowledge::Known => {}

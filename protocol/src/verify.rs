@@ -6,15 +6,16 @@
 mod ceremony;
 mod opened;
 
-use organtwin_threshold::{Committee, PieceId};
+use organtwin_threshold::PieceId;
 
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::fold::{Admitted, Fold, Knowledge};
 use crate::manifest::Manifest;
+use crate::roster::Roster;
 use crate::statement::Body;
-use crate::study::Study;
+use crate::study::{self, Study};
 use crate::transcript::{TRANSCRIPT_VERSION, Transcript};
 use crate::twin::TwinList;
 
@@ -80,10 +81,13 @@ impl Report {
 
 /// How opened values follow from squashed ciphertexts and the pieces' partial decryptions.
 pub(crate) trait Recombine {
+    /// How many blocks may be opened over the life of a key of this consortium.
+    fn opening_limit(&self, roster: &Roster) -> Result<u64, String>;
+
     /// The digest of the squashed bytes, how many blocks they are, and the 4-bit values.
     fn recombine(
         &self,
-        committee: &Committee,
+        roster: &Roster,
         squashed: &[u8],
         values: &BTreeMap<PieceId, Vec<u128>>,
     ) -> Result<Recombined, String>;
@@ -134,6 +138,7 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
         "nothing else opened",
         every_opening_is_covered(transcript, &fold),
     );
+    report.check("opening budget", within_budget(&fold, opening));
     if let Some(id) = transcript.subject
         && Study::find(&fold, &id).is_none()
     {
@@ -311,6 +316,22 @@ fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Result<Stri
     Ok(format!(
         "{count} studies with partial decryptions, each checked below"
     ))
+}
+
+/// The blocks opened under each key must stay within its budget.
+fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Result<String, String> {
+    let limit = opening.opening_limit(fold.roster())?;
+    let certificates = fold.facts().certificates.keys();
+    let opened = certificates
+        .map(|c| study::opened_blocks(fold, c, None))
+        .max();
+    let opened = opened.unwrap_or(0);
+    if opened > limit {
+        return Err(format!(
+            "expected at most {limit} blocks opened under a key, got {opened}"
+        ));
+    }
+    Ok(format!("{opened} of {limit} blocks opened"))
 }
 
 #[cfg(test)]

@@ -304,3 +304,62 @@ fn who_decrypts_knowing_of_a_withdrawal_or_a_rejection_is_named() {
         assert_eq!(pieces_of(&scene, id).invalid, [(party(4), fault)]);
     }
 }
+
+#[test]
+fn a_partial_decryption_that_arrives_before_what_it_cites_waits_and_accuses_nobody() {
+    let (mut scene, id) = opening(4, 1);
+    let before = scene.fold.clone();
+    scene.reject(id, 4);
+    scene.release(id, 1, piece_values);
+    let mut late = before;
+    let statements: Vec<_> = scene
+        .fold
+        .feed(party(1))
+        .iter()
+        .map(|s| s.signed().clone())
+        .collect();
+    for signed in statements {
+        late.admit(signed).unwrap();
+    }
+    let late = Scene {
+        fold: late,
+        now: scene.now,
+    };
+    let tally = pieces_of(&late, id);
+    assert_eq!(
+        (tally.invalid, tally.evidence, tally.accepted.len()),
+        (vec![], vec![], 0)
+    );
+}
+
+#[test]
+fn a_fork_after_the_fact_neither_kills_the_key_nor_accuses_those_who_relied_on_it() {
+    let (mut scene, id) = opening(4, 1);
+    for number in [1, 2, 4] {
+        scene.release(id, number, piece_values);
+    }
+    // Party 3's approval is one of the three; it forks its feed below its certificate.
+    let fork = crate::statement::Statement {
+        body: Body::CeremonyJoined {
+            attempt: 9,
+            nonce: blob("fork"),
+        },
+        ..scene.fold.feed(party(3))[1].statement().clone()
+    };
+    let signed =
+        crate::statement::SignedStatement::sign(&fork, &crate::scene::identity(party(3))).unwrap();
+    assert!(scene.fold.admit(signed).is_err());
+    assert!(crate::study::is_certified(
+        &scene.fold,
+        &scene.certificate().digest().unwrap()
+    ));
+    let study = Study::find(&scene.fold, &id).unwrap();
+    assert_eq!(study.approvals().len(), 2);
+    let list = TwinList::sorted(scene.list().twins().to_vec()).unwrap();
+    let tally = study.pieces(&list).unwrap();
+    assert_eq!(
+        (tally.invalid.clone(), tally.evidence.clone()),
+        (vec![], vec![])
+    );
+    assert!(tally.complete);
+}

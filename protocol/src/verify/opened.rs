@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use organtwin_threshold::{Committee, PartyId, PieceId};
+use organtwin_threshold::{PartyId, PieceId, SquashedBlocks};
 
 use super::{Outcome, Recombine, Recombined, Report, short};
+use crate::budget;
 use crate::codec::ByteString;
 use crate::digest::Digest;
 use crate::evidence::Evidence;
+use crate::roster::Roster;
 use crate::shard;
 use crate::study::{self, NotOpened, Study};
 use crate::tally::{self, Agreed, PieceTally};
@@ -17,13 +19,25 @@ use crate::twin::TwinList;
 pub(super) struct Threshold;
 
 impl Recombine for Threshold {
+    fn opening_limit(&self, roster: &Roster) -> Result<u64, String> {
+        budget::opening_limit(roster).map_err(|e| e.to_string())
+    }
+
     fn recombine(
         &self,
-        _committee: &Committee,
-        _squashed: &[u8],
-        _values: &BTreeMap<PieceId, Vec<u128>>,
+        roster: &Roster,
+        squashed: &[u8],
+        values: &BTreeMap<PieceId, Vec<u128>>,
     ) -> Result<Recombined, String> {
-        Err("recombination is not built in".to_owned())
+        let parameters = budget::parameters(roster).map_err(|e| e.to_string())?;
+        let blocks = SquashedBlocks::from_bytes(squashed, parameters.squashing_size() + 1)
+            .map_err(|e| e.to_string())?;
+        let values = organtwin_threshold::recombine(roster.committee(), &blocks, values)
+            .map_err(|e| e.to_string())?;
+        Ok(Recombined {
+            squashed: blocks.digest(),
+            values,
+        })
     }
 }
 
@@ -213,11 +227,7 @@ fn recombined(
     opening: &dyn Recombine,
 ) -> Result<Vec<u8>, String> {
     let squashed = squashed.ok_or("the squashed ciphertexts are missing")?;
-    let opened = opening.recombine(
-        study.fold().roster().committee(),
-        squashed.as_slice(),
-        &tally.accepted,
-    )?;
+    let opened = opening.recombine(study.fold().roster(), squashed.as_slice(), &tally.accepted)?;
     if opened.squashed != agreed.squashed {
         return Err(format!(
             "expected squashed bytes {}, got {}",

@@ -424,3 +424,37 @@ fn an_export_names_what_is_missing() {
         Err(ExportError::UnknownStudy(unknown))
     );
 }
+
+#[test]
+fn more_blocks_than_the_keys_budget_fail() {
+    struct Poor;
+    impl Recombine for Poor {
+        fn opening_limit(&self, _: &crate::roster::Roster) -> Result<u64, String> {
+            Ok(u64::from(BLOCKS) - 1)
+        }
+        fn recombine(
+            &self,
+            roster: &crate::roster::Roster,
+            squashed: &[u8],
+            values: &BTreeMap<PieceId, Vec<u128>>,
+        ) -> Result<Recombined, String> {
+            MadeUp.recombine(roster, squashed, values)
+        }
+    }
+    let (scene, id) = Scene::whole();
+    let failures = failures(&verify_with(&scene.transcript(id), &Poor));
+    assert!(
+        matches!(&failures[..], [only] if only.starts_with("opening budget")),
+        "{failures:?}"
+    );
+}
+
+#[test]
+fn made_up_parameters_are_refused_by_the_real_verification() {
+    let (scene, id) = Scene::whole();
+    let failures = failures(&verify(&scene.transcript(id)));
+    assert!(
+        failures.iter().any(|f| f.contains("unknown or insecure")),
+        "{failures:?}"
+    );
+}

@@ -1,0 +1,51 @@
+//! The opening budget of a consortium's key, computed from its roster alone.
+
+use organtwin_threshold::budget::STATISTICAL_BITS;
+use organtwin_threshold::{Family, NoiseConstants, OpeningBudget, ParameterSet};
+
+use crate::roster::Roster;
+
+/// The roster names parameters that this program does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the parameters {0:?} are unknown or insecure: expected a parameter set of this program")]
+pub struct UnknownParameters(pub String);
+
+/// The parameter set that a roster names.
+///
+/// # Errors
+/// [`UnknownParameters`] for any id that this build does not accept.
+pub fn parameters(roster: &Roster) -> Result<ParameterSet, UnknownParameters> {
+    let id = roster.parameters();
+    ParameterSet::by_id(id).ok_or_else(|| UnknownParameters(id.to_owned()))
+}
+
+/// How many blocks may be opened over the life of a key: all parties and auditors compute the same (R8).
+///
+/// # Errors
+/// [`UnknownParameters`] for any id that this build does not accept.
+pub fn opening_limit(roster: &Roster) -> Result<u64, UnknownParameters> {
+    let parameters = parameters(roster)?;
+    let committee = roster.committee();
+    let noise = NoiseConstants::new(
+        parameters.compute(),
+        &parameters.squashing_parameters(),
+        committee.family(Family::Lin).len(),
+        committee.family(Family::Live).len(),
+    );
+    Ok(OpeningBudget::new(committee, &noise, STATISTICAL_BITS).limit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::raw_roster;
+
+    #[test]
+    fn a_committee_of_four_may_open_2_to_the_15_blocks() {
+        let mut raw = raw_roster(4, 1);
+        assert!(opening_limit(&raw.clone().try_into().unwrap()).is_err());
+        raw.parameters = ParameterSet::production().unwrap().id().to_owned();
+        let limit = opening_limit(&raw.try_into().unwrap()).unwrap();
+        assert!((1 << 14..1 << 17).contains(&limit), "{limit}");
+    }
+}
