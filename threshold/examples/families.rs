@@ -59,6 +59,15 @@ fn cover(n: u8, size: usize, avoid: usize) -> Vec<PartySet> {
     }
     let mut best = best.unwrap_or_default();
     best.sort_unstable();
+    // A greedy choice can be made superfluous by later ones.
+    let mut position = best.len();
+    while position > 0 {
+        position -= 1;
+        let group = best.remove(position);
+        if !targets.iter().all(|t| best.iter().any(|g| g.is_disjoint(*t))) {
+            best.insert(position, group);
+        }
+    }
     best
 }
 
