@@ -12,6 +12,8 @@
 
 pub mod budget;
 pub mod committee;
+#[cfg(feature = "insecure-test-parameters")]
+pub mod dealt;
 pub mod decrypt;
 pub mod determinism;
 pub mod digest;

@@ -1,0 +1,121 @@
+//! Speed of opening, squashing and input masks at the real parameters:
+//! `cargo bench -p organtwin-threshold --features insecure-test-parameters`.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use organtwin_threshold::dealt::{Dealt, deal};
+use organtwin_threshold::{
+    BatchId, Committee, Label, ParameterSet, PartyId, Passive, Seed, SquashedBlocks, agree,
+    recombine, squash,
+};
+use tfhe::shortint::noise_squashing::{NoiseSquashingKey, NoiseSquashingPrivateKey};
+use tfhe::shortint::{ClientKey, ServerKey};
+
+fn committee() -> Committee {
+    Committee::new(4, 1, Passive::Refuse).expect("a committee of four")
+}
+
+fn four_parties() -> Dealt {
+    let params = ParameterSet::production().expect("real parameters");
+    deal(
+        &committee(),
+        params,
+        &[1; 2048],
+        &[1; 4096],
+        &Seed::new([1; 32]),
+    )
+    .expect("shares")
+}
+
+/// Four blocks of 4 bits with values 1, 2, 3, 4 under the all-ones key of [`four_parties`].
+fn sixteen_bits() -> SquashedBlocks {
+    let mut stream = Seed::new([2; 32]).stream(&Label::new("mask"));
+    let mut bytes = Vec::new();
+    bytes.extend(4u32.to_le_bytes());
+    bytes.extend(4097u32.to_le_bytes());
+    for value in 1..=4u128 {
+        let mut body = value << 123;
+        for _ in 0..4096 {
+            let word = stream.next_u128();
+            body = body.wrapping_add(word);
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(body.to_le_bytes());
+    }
+    let digest = SquashedBlocks::from_bytes(&bytes, 4097)
+        .expect("blocks")
+        .digest();
+    SquashedBlocks::restore(&bytes, 4097, digest).expect("blocks")
+}
+
+fn open(c: &mut Criterion) {
+    let (dealt, blocks, committee) = (four_parties(), sixteen_bits(), committee());
+    c.bench_function("open one 16-bit aggregate, all four parties", |b| {
+        b.iter(|| {
+            let mut stated: BTreeMap<_, BTreeMap<PartyId, Vec<u128>>> = BTreeMap::new();
+            for share in &dealt.shares {
+                for (piece, values) in share.partial_decrypt(0, &blocks).expect("values") {
+                    stated.entry(piece).or_default().insert(share.me(), values);
+                }
+            }
+            let agreed = stated
+                .iter()
+                .map(|(piece, all)| {
+                    let agreed = agree(&committee, *piece, all).expect("equal values");
+                    (*piece, agreed.value.clone())
+                })
+                .collect();
+            assert_eq!(
+                recombine(&committee, &blocks, &agreed).expect("values"),
+                [1, 2, 3, 4]
+            );
+        });
+    });
+    let one = dealt.shares.first().expect("four shares");
+    c.bench_function("partial decryption of four blocks, one party", |b| {
+        b.iter(|| black_box(one.partial_decrypt(0, &blocks).expect("values")));
+    });
+}
+
+fn batches(c: &mut Criterion) {
+    let dealt = four_parties();
+    let one = dealt.shares.first().expect("four shares");
+    let hospital = PartyId::new(1).expect("a party");
+    let batch = |polynomials| BatchId {
+        epoch: 0,
+        hospital,
+        number: 1,
+        polynomials,
+    };
+    c.bench_function("batch vectors of 2048 slots, one party", |b| {
+        b.iter(|| black_box(one.batch_vectors(&dealt.info, &batch(1)).expect("vectors")));
+    });
+    c.bench_function("batch vectors of 64 * 2048 slots, one party", |b| {
+        b.iter(|| black_box(one.batch_vectors(&dealt.info, &batch(64)).expect("vectors")));
+    });
+}
+
+fn squashing(c: &mut Criterion) {
+    let params = ParameterSet::production().expect("real parameters");
+    let client = ClientKey::new(*params.compute());
+    let server = ServerKey::new(&client);
+    let secret = NoiseSquashingPrivateKey::new(params.squashing_parameters());
+    let key = NoiseSquashingKey::new(&client, &secret);
+    let blocks: Vec<_> = (0..2)
+        .map(|value| client.unchecked_encrypt(value).ct)
+        .collect();
+    let mut group = c.benchmark_group("squash");
+    group.sample_size(10);
+    for count in [1, 2] {
+        let blocks = &blocks[..count];
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(format!("{count} blocks"), |b| {
+            b.iter(|| black_box(squash(&server, &key, blocks, &|_| ()).expect("blocks")));
+        });
+    }
+}
+
+criterion_group!(benches, open, batches, squashing);
+criterion_main!(benches);
