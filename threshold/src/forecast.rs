@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{LEAST_STATISTICAL_BITS, OpeningBudget, STATISTICAL_BITS};
 use crate::committee::{Committee, Family, Security};
 use crate::decrypt::{flooding_width, piece_count};
-use crate::keygen::Stage;
+use crate::keygen::{Stage, vector_bytes};
 use crate::noise::{NoiseConstants, log2_deviation};
 use crate::params::ParameterSet;
 
@@ -111,36 +111,6 @@ impl NoiseConstants {
             committee.family(Family::Live).len(),
         )
     }
-}
-
-/// Returns the bytes of one group's vector in a stage.
-#[must_use]
-pub fn vector_bytes(params: &ParameterSet, stage: Stage) -> u64 {
-    let (lwe, glwe, squashing) = (
-        params.lwe_size(),
-        params.glwe_size(),
-        params.squashing_size(),
-    );
-    let (compute, squash) = (params.compute(), params.squashing());
-    let switch_rows = glwe * compute.ks_level.0;
-    let bytes = match stage {
-        Stage::Bits => {
-            // A TUniform sample of exponent b takes b + 2 random bits.
-            let (row, public) = params.noise_bits().map_or((0, 0), |noise| {
-                (noise.lwe as usize + 2, noise.glwe as usize + 2)
-            });
-            16 * (lwe + squashing) + 8 * (glwe + row * switch_rows + public * glwe)
-        }
-        Stage::Products => lwe * (3 * glwe + 9 * squashing),
-        Stage::Rows => {
-            let bootstrap = (compute.glwe_dimension.0 + 1) * compute.pbs_level.0;
-            let squash_rows = (squash.glwe_dimension.0 + 1) * squash.decomp_level_count.0;
-            8 * (switch_rows + glwe)
-                + lwe * bootstrap * 8 * compute.polynomial_size.0
-                + lwe * squash_rows * 16 * squash.polynomial_size.0
-        }
-    };
-    bytes as u64
 }
 
 /// Returns the bytes that one party sends in a stage: each group's vector goes to everyone outside

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use organtwin_threshold::inputs::INPUT_DELTA_LOG;
 use organtwin_threshold::{
-    Committee, Digest, KeyCeremony, KeyShare, KeygenError, ParameterSet, PartyId, Passive, PieceId,
+    BatchBodies, BatchId, Committee, Digest, InputPad, KeyCeremony, KeyShare, KeygenError, ParameterSet, PartyId, Passive, PieceId,
     PieceSeeds, PublicKey, SealError, SealingKey, Secret, SeedShare, SessionId, Stage, combine_seed,
     recombine, squash,
 };
@@ -144,6 +145,29 @@ fn opens(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
     assert_eq!(recombine(committee, &squashed, &values).unwrap(), expected);
 }
 
+/// Deposits weights through a joint input mask and decrypts them.
+fn deposits(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
+    let info = key.info();
+    let hospital = shares[1].me();
+    let batch = BatchId { epoch: 0, hospital, number: 1, polynomials: 1 };
+    let vectors = shares.iter().flat_map(|share| share.batch_vectors(info, &batch).unwrap()).collect();
+    let bodies = BatchBodies::combine(info, batch, &vectors).unwrap();
+    let subseed = |piece| shares.iter().find_map(|share| share.batch_subseed(&batch, piece));
+    let subseeds = committee.pieces().iter().map(|piece| (*piece, subseed(*piece).unwrap())).collect();
+    let mut pad = InputPad::new(info, batch, subseeds, 0).unwrap();
+    let slots = pad.reserve(300).unwrap();
+    let first = slots.first();
+    let weights: Vec<u32> = (0..300).map(|slot| slot % 17).collect();
+    let published = pad.encrypt(slots, &weights).unwrap();
+    let secret = glwe_key(committee, shares);
+    for (ciphertext, weight) in bodies.ciphertexts(first, &published).unwrap().iter().zip(weights) {
+        let (body, mask) = ciphertext.as_ref().split_last().unwrap();
+        let product = mask.iter().zip(&secret).fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
+        let phase = body.wrapping_sub(product).wrapping_add(1 << (INPUT_DELTA_LOG - 1));
+        assert_eq!(phase >> INPUT_DELTA_LOG, u64::from(weight));
+    }
+}
+
 fn committee(n: u8, t: u8) -> Committee {
     Committee::new(n, t, Passive::Allow).unwrap()
 }
@@ -153,6 +177,7 @@ fn four_parties_make_a_key_that_bootstraps_squashes_and_opens() {
     let committee = committee(4, 1);
     let (key, shares) = ceremony(&committee);
     opens(&committee, &key, &shares);
+    deposits(&committee, &key, &shares);
 }
 
 #[test]
@@ -160,6 +185,7 @@ fn three_passive_parties_make_a_working_key() {
     let committee = committee(3, 1);
     let (key, shares) = ceremony(&committee);
     opens(&committee, &key, &shares);
+    deposits(&committee, &key, &shares);
 }
 
 #[test]
