@@ -4,6 +4,7 @@
 //! one object with a `schema` goes to standard output, also for errors.
 
 mod audit;
+mod bench;
 mod ceremony;
 mod doctor;
 mod failure;
@@ -62,6 +63,8 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Failure probability, noise, flooding and bytes of a committee, from their formulas
     Params(params::ParamsArgs),
+    /// Measure this machine, and say how the other figures are measured
+    Bench(bench::BenchArgs),
 }
 
 /// What every command that concerns one hospital takes.
@@ -107,6 +110,7 @@ impl Command {
             Self::Study(command) => command.output(),
             Self::Audit(command) => command.output(),
             Self::Params(args) => args.output,
+            Self::Bench(args) => args.output,
         }
     }
 
@@ -123,6 +127,7 @@ impl Command {
             Self::Study(command) => command.run(),
             Self::Audit(command) => command.run(),
             Self::Params(args) => params::run(&args),
+            Self::Bench(args) => bench::run(&args),
         }
     }
 }

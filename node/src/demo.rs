@@ -309,7 +309,8 @@ impl Demo {
     fn audit(&self, hospitals: &Hospitals, id: &str, result: Option<&Value>) -> Result<Audit> {
         self.say.step("An auditor, given nothing but the transcript, verifies it in a process of its own");
         let exporter = hospitals.living().next().context("no hospital is alive")?;
-        let file = self.root.join("study.transcript");
+        // An earlier run in the same directory has left the transcript of another study.
+        let file = self.root.join(format!("{}.transcript", id.get(..16).unwrap_or(id)));
         let _: Value = exporter.command(&["audit", "export", id, "--output", path_text(&file)?])?;
         let output = organtwin()?
             .args(["audit", "verify", path_text(&file)?, "--json"])
