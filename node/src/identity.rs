@@ -169,6 +169,8 @@ pub struct RosterTerms {
     pub threshold: u8,
     /// Whether n <= 3t is accepted.
     pub passive: PassivePolicy,
+    /// The class of machines that round alike, on which all nodes evaluate.
+    pub instruction_class: String,
 }
 
 /// Makes a roster; parties are numbered in the order given, so that every hospital gets the same bytes.
@@ -180,14 +182,11 @@ pub fn make_roster(terms: RosterTerms, invitations: &[Invitation]) -> Result<Ros
         threshold: terms.threshold,
         passive: terms.passive,
         parameters: REAL_PARAMETERS.into(),
-        instruction_class: INSTRUCTION_CLASS.into(),
+        instruction_class: terms.instruction_class,
         members: members.collect::<Result<_, _>>()?,
     };
     Ok(Roster::try_from(raw)?)
 }
-
-/// Evaluation gives the same bytes on every instruction set that the golden tests cover.
-const INSTRUCTION_CLASS: &str = "any";
 
 /// The peer id of a member of the roster; `None` if its network key is not libp2p's.
 pub fn peer_id(member: &Member) -> Option<PeerId> {
@@ -218,7 +217,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let keys: Vec<_> = ["a", "b", "c", "d"].map(|name| hospital(root.path(), name).1).into();
         let invitations: Vec<_> = keys.iter().map(|keys| keys.invitation("x")).collect();
-        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused };
+        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused, instruction_class: "any".into() };
         let roster = make_roster(terms(), &invitations).unwrap();
         assert_eq!(roster.encode().unwrap(), make_roster(terms(), &invitations).unwrap().encode().unwrap());
         assert_eq!(peer_id(&roster.members()[2]), Some(keys[2].peer_id()));
@@ -229,7 +228,7 @@ mod tests {
     fn a_forged_invitation_is_refused_by_position() {
         let root = tempfile::tempdir().unwrap();
         let good = hospital(root.path(), "a").1.invitation("a");
-        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused };
+        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused, instruction_class: "any".into() };
         for broken in [
             Invitation { statement_key: "00".into(), ..good.clone() },
             Invitation { network_key: "zz".into(), ..good.clone() },

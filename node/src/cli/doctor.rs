@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use organtwin_protocol::roster::Roster;
+use organtwin_threshold::determinism;
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -45,7 +47,7 @@ pub(super) fn run(common: &Common) -> Result<ExitCode, Failure> {
     check("roster", roster(&dir));
     check("memory", memory());
     check("disk", disk(dir.root()));
-    check("instructions", Ok(instructions()));
+    check("instructions", instructions(&dir));
     let status = Client::open(&dir).and_then(|client| client.status());
     match status {
         Err(error) => check("node", Err(error.to_string())),
@@ -91,11 +93,15 @@ fn closed_files(dir: &HospitalDir) -> Result<String, String> {
     Ok(format!("{seen} files closed to others"))
 }
 
-fn roster(dir: &HospitalDir) -> Result<String, String> {
+fn read_roster(dir: &HospitalDir) -> Result<Roster, String> {
     let path = dir.roster();
     let bytes = std::fs::read(&path)
         .map_err(|error| format!("{}: {error}; make it with `organtwin roster create`", path.display()))?;
-    let roster = organtwin_protocol::roster::Roster::decode(&bytes).map_err(|error| error.to_string())?;
+    Roster::decode(&bytes).map_err(|error| error.to_string())
+}
+
+fn roster(dir: &HospitalDir) -> Result<String, String> {
+    let roster = read_roster(dir)?;
     let committee = roster.committee();
     Ok(format!("'{}', n = {}, t = {}", roster.name(), committee.n(), committee.t()))
 }
@@ -122,18 +128,19 @@ fn disk(path: &Path) -> Result<String, String> {
     }
 }
 
-/// The widest vector instructions that the FFT would use.
-fn instructions() -> String {
-    #[cfg(target_arch = "x86_64")]
+/// The roster pins the class of machines that round alike, and the machine must keep to its class.
+fn instructions(dir: &HospitalDir) -> Result<String, String> {
+    let own = determinism::instruction_class();
+    if let Ok(roster) = read_roster(dir)
+        && roster.instruction_class() != own
     {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "AVX-512".into();
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return "AVX2 with FMA".into();
-        }
+        return Err(format!("this machine is {own}, the roster asks for {}; use another machine", roster.instruction_class()));
     }
-    "scalar".into()
+    match determinism::computes_committed_bits() {
+        Some(true) => Ok(format!("{own}, with the bits that are committed for it")),
+        Some(false) => Err(format!("{own}, but other bits than are committed for it: its shards would not agree")),
+        None => Ok(format!("{own}, for which no bits are committed")),
+    }
 }
 
 fn peers(status: &NodeStatus) -> Result<String, String> {

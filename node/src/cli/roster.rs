@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use organtwin_protocol::roster::{PassivePolicy, Roster};
+use organtwin_threshold::determinism::instruction_class;
 use serde::Serialize;
 
 use super::failure::{Failure, read_file, write_new_file};
@@ -52,6 +53,9 @@ pub(super) struct CreateArgs {
     /// Accept n <= 3t: secure against passive cheaters only, and the certificate will say so
     #[arg(long)]
     allow_passive: bool,
+    /// The class of machines that round alike, on which all nodes evaluate; this machine's if not given
+    #[arg(long, value_name = "CLASS")]
+    instruction_class: Option<String>,
     /// One file per hospital; the first becomes party 1
     #[arg(required = true)]
     invitations: Vec<PathBuf>,
@@ -75,6 +79,7 @@ struct RosterView {
     threshold: usize,
     security: &'static str,
     parameters: String,
+    instruction_class: String,
     members: Vec<MemberView>,
 }
 
@@ -99,6 +104,7 @@ impl RosterView {
             threshold: roster.threshold(),
             security: if roster.needs_all() { "passive" } else { "active" },
             parameters: roster.parameters().to_owned(),
+            instruction_class: roster.instruction_class().to_owned(),
             members: members.collect(),
         }
     }
@@ -108,11 +114,12 @@ impl RosterView {
             vec![member.party.to_string(), member.name.clone(), member.peer_id.clone().unwrap_or_default()]
         });
         format!(
-            "'{}': n = {}, t = {}, {} security\nroster {}\n{}",
+            "'{}': n = {}, t = {}, {} security, machines of class {}\nroster {}\n{}",
             self.consortium,
             self.parties,
             self.threshold,
             self.security,
+            self.instruction_class,
             short(&self.digest),
             table(&["party", "name", "peer id"], rows)
         )
@@ -183,7 +190,12 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("this hospital's own invitation is not among the files; add it".into()));
     }
     let passive = if args.allow_passive { PassivePolicy::Allowed } else { PassivePolicy::Refused };
-    let terms = RosterTerms { consortium: args.consortium.clone(), threshold: args.threshold, passive };
+    let terms = RosterTerms {
+        consortium: args.consortium.clone(),
+        threshold: args.threshold,
+        passive,
+        instruction_class: args.instruction_class.clone().unwrap_or_else(|| instruction_class().to_owned()),
+    };
     let roster =
         identity::make_roster(terms, &invitations).map_err(|error| Failure::Usage(error.to_string()))?;
     let bytes = roster.encode().map_err(|error| Failure::Usage(error.to_string()))?;
