@@ -249,7 +249,7 @@ impl View<'_> {
         let echo = self.said.echo(self.session)?;
         if !self.said.held.contains_key(&self.me) {
             let lacking = missing(self.roster, |party| {
-                let shared = committee.pieces_of(self.me).into_iter().filter(|p| committee.holders(*p).contains(party));
+                let shared = committee.pieces_of(self.me).filter(|p| committee.holders(*p).contains(party));
                 let received = shared.into_iter().all(|piece| self.local.shares.contains(&(piece, party)));
                 party == self.me || (received && self.local.confirmed.contains(&party))
             });

@@ -182,7 +182,6 @@ impl Scene {
             session,
             commitments: committee
                 .pieces_of(p)
-                .into_iter()
                 .map(|piece| PieceCommitment {
                     piece,
                     commitment: blob(&format!("{piece}{p}")),
@@ -215,7 +214,6 @@ impl Scene {
             squashed: blob("self-test"),
             pieces: committee
                 .pieces_of(p)
-                .into_iter()
                 .map(|piece| PieceValues::pack(piece, &[1]))
                 .collect(),
         });

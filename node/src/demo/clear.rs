@@ -13,7 +13,7 @@ use crate::kidney::prepare;
 use crate::planning::{Circumstances, REAL_PARAMETERS, plan_of};
 
 /// What the consortium must have opened.
-pub struct Clear {
+pub(super) struct Clear {
     /// The opened 4-bit values.
     pub opened: Vec<u8>,
     /// The decoded result.
@@ -21,7 +21,7 @@ pub struct Clear {
 }
 
 /// Reads the patients as the hospitals did and evaluates the study on their plaintext weights.
-pub fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<Clear> {
+pub(super) fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<Clear> {
     let mut twins: BTreeMap<u8, Vec<Weights>> = BTreeMap::new();
     let policy = scenario.ingest_policy()?;
     for (number, files) in (1u8..).zip(files) {

@@ -16,7 +16,7 @@ const START_WAIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
 
 /// One hospital's process and directory.
-pub struct Hospital {
+pub(super) struct Hospital {
     /// Party number.
     pub party: u8,
     /// Name.
@@ -33,12 +33,12 @@ impl Hospital {
     }
 
     /// Whether the demo has started this hospital's process and not killed it.
-    pub fn alive(&self) -> bool {
+    pub(super) fn alive(&self) -> bool {
         self.process.is_some()
     }
 
     /// Runs `organtwin ARGS.. --dir DIR --json` and reads its answer.
-    pub fn command<T: DeserializeOwned>(&self, args: &[&str]) -> Result<T> {
+    pub(super) fn command<T: DeserializeOwned>(&self, args: &[&str]) -> Result<T> {
         let mut command = organtwin()?;
         command.args(args).arg("--dir").arg(&self.dir).arg("--json").stdin(Stdio::null());
         let output = command.output().context("starting the organtwin command")?;
@@ -55,12 +55,12 @@ impl Hospital {
     }
 
     /// The node's status.
-    pub fn status(&self) -> Result<NodeStatus> {
+    pub(super) fn status(&self) -> Result<NodeStatus> {
         self.command(&["status"])
     }
 
     /// The node's view of a study.
-    pub fn study(&self, id: &str) -> Result<StudyView> {
+    pub(super) fn study(&self, id: &str) -> Result<StudyView> {
         self.command(&["study", "show", id])
     }
 
@@ -122,7 +122,7 @@ impl Hospital {
     }
 
     /// Ends the process without a warning, as a power cut would.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             self.note_memory(process.id());
             // Both fail only if the process has ended already.
@@ -132,7 +132,7 @@ impl Hospital {
     }
 
     /// Notes the peak memory of the process while it still lives.
-    pub fn measure(&mut self) {
+    pub(super) fn measure(&mut self) {
         if let Some(process) = &self.process {
             self.note_memory(process.id());
         }
@@ -145,7 +145,7 @@ impl Hospital {
     }
 
     /// The largest resident memory seen, MiB.
-    pub fn peak_memory_mib(&self) -> u64 {
+    pub(super) fn peak_memory_mib(&self) -> u64 {
         self.peak_memory_mib
     }
 }
@@ -157,11 +157,11 @@ impl Drop for Hospital {
 }
 
 /// All hospitals. Dropping it ends every process that was started.
-pub struct Hospitals(pub Vec<Hospital>);
+pub(super) struct Hospitals(pub Vec<Hospital>);
 
 impl Hospitals {
     /// Makes the hospitals' directories, or takes those that an earlier demo left in `root`.
-    pub fn prepare(root: &Path, consortium: &super::scenario::Consortium) -> Result<Self> {
+    pub(super) fn prepare(root: &Path, consortium: &super::scenario::Consortium) -> Result<Self> {
         let hospitals: Vec<Hospital> = (1u8..)
             .zip(&consortium.hospitals)
             .map(|(party, name)| Hospital::new(party, name, root.join(format!("hospital-{party}"))))
@@ -196,7 +196,7 @@ impl Hospitals {
     }
 
     /// Starts every node, tells each where the others listen, and waits until all are connected.
-    pub fn start(&mut self) -> Result<Vec<NodeStatus>> {
+    pub(super) fn start(&mut self) -> Result<Vec<NodeStatus>> {
         for hospital in &mut self.0 {
             hospital.start()?;
         }
@@ -221,7 +221,7 @@ impl Hospitals {
     }
 
     /// Signs the roster at every hospital and waits until every node holds all signatures.
-    pub fn sign_roster(&mut self) -> Result<()> {
+    pub(super) fn sign_roster(&mut self) -> Result<()> {
         for hospital in &self.0 {
             let _: Value = hospital.command(&["roster", "sign"])?;
         }
@@ -233,7 +233,7 @@ impl Hospitals {
     }
 
     /// Polls every living hospital until `ready` gives a value for each, and returns the values in party order.
-    pub fn wait<T>(
+    pub(super) fn wait<T>(
         &mut self,
         what: &str,
         limit: Duration,
@@ -265,28 +265,28 @@ impl Hospitals {
     }
 
     /// The living hospitals.
-    pub fn living(&self) -> impl Iterator<Item = &Hospital> {
+    pub(super) fn living(&self) -> impl Iterator<Item = &Hospital> {
         self.0.iter().filter(|hospital| hospital.alive())
     }
 
     /// Fails with the log's end if a process has ended that the demo did not kill.
-    pub fn check(&mut self) -> Result<()> {
+    pub(super) fn check(&mut self) -> Result<()> {
         self.0.iter_mut().try_for_each(Hospital::check_running)
     }
 
     /// Where every living hospital's ceremony stands.
-    pub fn ceremonies(&self) -> Result<Vec<CeremonyStatus>> {
+    pub(super) fn ceremonies(&self) -> Result<Vec<CeremonyStatus>> {
         self.living().map(|hospital| hospital.command(&["ceremony", "status"])).collect()
     }
 }
 
 /// The running program itself, to be started again as another process.
-pub fn organtwin() -> Result<Command> {
+pub(super) fn organtwin() -> Result<Command> {
     let program = std::env::current_exe().context("finding the organtwin program itself")?;
     Ok(Command::new(program))
 }
 
 /// A path as an argument of a command.
-pub fn path_text(path: &Path) -> Result<&str> {
+pub(super) fn path_text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not valid UTF-8; choose another --dir", path.display()))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Turns the first Ctrl-C into an error at the next [`check`].
-pub fn listen() -> Result<()> {
+pub(super) fn listen() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -21,7 +21,7 @@ pub fn listen() -> Result<()> {
 }
 
 /// Fails once Ctrl-C was pressed.
-pub fn check() -> Result<()> {
+pub(super) fn check() -> Result<()> {
     if INTERRUPTED.load(Ordering::Relaxed) {
         bail!("interrupted; every hospital's process is ended");
     }

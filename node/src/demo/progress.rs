@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Steps with their seconds. Silent for `--json`, whose only output is the object.
-pub struct Progress {
+pub(super) struct Progress {
     quiet: bool,
     started: Instant,
     steps: std::cell::Cell<u32>,
@@ -13,30 +13,30 @@ pub struct Progress {
 
 impl Progress {
     /// Begins the clock.
-    pub fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         Self { quiet, started: Instant::now(), steps: std::cell::Cell::new(0) }
     }
 
     /// Opens the next step.
-    pub fn step(&self, text: &str) {
+    pub(super) fn step(&self, text: &str) {
         self.steps.set(self.steps.get() + 1);
         self.line(&format!("[{:>4.0} s] {}. {text}", self.started.elapsed().as_secs_f64(), self.steps.get()));
     }
 
     /// Says how a step ended.
-    pub fn done(&self, text: &str) {
+    pub(super) fn done(&self, text: &str) {
         self.line(&format!("         ok: {text}"));
     }
 
     /// Says something in between.
-    pub fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         for line in text.lines() {
             self.line(&format!("         {line}"));
         }
     }
 
     /// A bar for a step with a known length.
-    pub fn bar(&self) -> ProgressBar {
+    pub(super) fn bar(&self) -> ProgressBar {
         if self.quiet {
             return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         }

@@ -12,7 +12,7 @@ use crate::hospital::{CeremonyStatus, Forecast, StudyView};
 
 /// `organtwin.demo/1`.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     schema: &'static str,
     /// Whether everything held that the scenario expects.
     pub ok: bool,
@@ -43,7 +43,7 @@ pub struct Report {
 
 /// The key ceremony.
 #[derive(Debug, Serialize)]
-pub struct Ceremony {
+pub(super) struct Ceremony {
     /// From the first consent to the certificate, at the slowest hospital.
     pub seconds: f64,
     parties: usize,
@@ -58,7 +58,7 @@ pub struct Ceremony {
 
 /// The study's work and outcome.
 #[derive(Debug, Serialize)]
-pub struct Study {
+pub(super) struct Study {
     /// Bootstraps of all nodes, repeats included.
     bootstraps: u64,
     /// Wall time of the evaluation phase, first start to last end.
@@ -78,7 +78,7 @@ pub struct Study {
 }
 
 /// What the comparison with the clear evaluation gave.
-pub struct StudyResult {
+pub(super) struct StudyResult {
     /// Whether every number is equal.
     pub equal_to_clear: bool,
     /// The opened result.
@@ -87,7 +87,7 @@ pub struct StudyResult {
 
 /// The opening of the aggregate.
 #[derive(Debug, Serialize)]
-pub struct Opening {
+pub(super) struct Opening {
     blocks: u32,
     /// From the last node needed having squashed to the first recombination, fsync included.
     milliseconds: Option<f64>,
@@ -99,7 +99,7 @@ pub struct Opening {
 
 /// The auditor's verdict.
 #[derive(Debug, Serialize)]
-pub struct Audit {
+pub(super) struct Audit {
     /// Whether every check passed and the numbers are the released ones.
     pub passed: bool,
     /// Checks made.
@@ -108,7 +108,7 @@ pub struct Audit {
 
 impl Report {
     /// An empty report.
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             schema: "organtwin.demo/1",
             ok: false,
@@ -127,7 +127,7 @@ impl Report {
     }
 
     /// How the study ended.
-    pub fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         match &self.study {
             Some(study) if study.phase == "released" => Outcome::Opened,
             _ => Outcome::NotOpened,
@@ -135,12 +135,12 @@ impl Report {
     }
 
     /// The opened result.
-    pub fn result(&self) -> Option<&Value> {
+    pub(super) fn result(&self) -> Option<&Value> {
         self.study.as_ref().and_then(|study| study.result.as_ref())
     }
 
     /// Ends a run that only wanted a key.
-    pub fn finish_ceremony_only(&mut self, hospitals: &mut Hospitals) {
+    pub(super) fn finish_ceremony_only(&mut self, hospitals: &mut Hospitals) {
         self.ok = true;
         for hospital in &mut hospitals.0 {
             hospital.measure();
@@ -149,7 +149,7 @@ impl Report {
     }
 
     /// Compares with what the scenario expects, and with what every demo must hold.
-    pub fn check_expectations(&mut self, expect: &Expect) {
+    pub(super) fn check_expectations(&mut self, expect: &Expect) {
         let outcome = self.outcome();
         self.outcome = Some(outcome);
         let mut failed = Vec::new();
@@ -192,7 +192,7 @@ impl Report {
     }
 
     /// The report for people.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{}\n\n{}", self.title, self.text);
@@ -239,7 +239,7 @@ impl Report {
 
 impl Ceremony {
     /// Gathers the hospitals' views.
-    pub fn new(statuses: &[CeremonyStatus], consortium: &Consortium, security: String) -> Self {
+    pub(super) fn new(statuses: &[CeremonyStatus], consortium: &Consortium, security: String) -> Self {
         Self {
             seconds: statuses.iter().map(|status| status.seconds).fold(0.0, f64::max),
             parties: consortium.hospitals.len(),
@@ -253,7 +253,7 @@ impl Ceremony {
 
 impl Study {
     /// Gathers the hospitals' views.
-    pub fn new(views: &[StudyView], forecast: &Forecast) -> Self {
+    pub(super) fn new(views: &[StudyView], forecast: &Forecast) -> Self {
         let bootstraps: u64 = views.iter().map(|view| view.bootstraps).sum();
         let started = views.iter().filter_map(|view| view.evaluation_started_ms).min();
         let ended = views.iter().filter_map(|view| view.evaluation_ended_ms).max();
@@ -279,7 +279,7 @@ impl Study {
     }
 
     /// Adds the opened result.
-    pub fn with_result(mut self, result: StudyResult) -> Self {
+    pub(super) fn with_result(mut self, result: StudyResult) -> Self {
         self.equal_to_clear = Some(result.equal_to_clear);
         self.result = Some(result.result);
         self
@@ -290,7 +290,7 @@ impl Opening {
     /// Gathers the hospitals' clocks, which are one clock in a demo.
     ///
     /// `needed` nodes must have squashed before anything can be opened; the clock starts with the last of them.
-    pub fn new(views: &[StudyView], needed: usize) -> Self {
+    pub(super) fn new(views: &[StudyView], needed: usize) -> Self {
         let blocks = views.iter().map(|view| view.blocks).max().unwrap_or(0);
         let released: Vec<&StudyView> = views.iter().filter(|view| view.phase == "released").collect();
         let mut squashed: Vec<u64> = released.iter().filter_map(|view| view.squashed_ms).collect();
@@ -311,7 +311,7 @@ impl Opening {
 }
 
 /// The forecast card.
-pub fn forecast_text(forecast: &Forecast) -> String {
+pub(super) fn forecast_text(forecast: &Forecast) -> String {
     let mut text = format!(
         "forecast: {} twins in {} shards; {} bootstraps a patient, {} by all nodes; {:.0} s; failure 2^{:.0}; {:.1} MB \
          to each peer; error at most {:.3} {}; {} blocks to open",

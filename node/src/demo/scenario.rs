@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::fhir::{Feature, Policy};
 
 /// The scenarios that the program carries, by name.
-pub const CARRIED: [(&str, &str); 5] = [
+pub(super) const CARRIED: [(&str, &str); 5] = [
     ("vancomycin", include_str!("../../../scenarios/vancomycin.toml")),
     ("small-cohort", include_str!("../../../scenarios/small-cohort.toml")),
     ("hospital-killed", include_str!("../../../scenarios/hospital-killed.toml")),
@@ -25,7 +25,7 @@ const MAX_HOSPITALS: usize = 12;
 /// A scenario as its file writes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scenario {
+pub(super) struct Scenario {
     /// `organtwin.scenario/1`.
     pub schema: String,
     /// Who takes part.
@@ -47,7 +47,7 @@ pub struct Scenario {
 /// `[consortium]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Consortium {
+pub(super) struct Consortium {
     /// The consortium's name.
     pub name: String,
     /// The hospitals' names; their order numbers the parties from 1.
@@ -62,7 +62,7 @@ pub struct Consortium {
 /// `[cohort]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cohort {
+pub(super) struct Cohort {
     /// `synthea` (carried by the program) or a directory with `hospital-N/{Patient,Observation}.ndjson`,
     /// relative to the scenario file.
     pub data: PathBuf,
@@ -77,7 +77,7 @@ pub struct Cohort {
 /// `[study]`: what `organtwin study propose` reads as a file of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StudySection {
+pub(super) struct StudySection {
     /// Short title.
     pub title: String,
     /// The question in a sentence.
@@ -92,7 +92,7 @@ pub struct StudySection {
 /// `[votes]`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Votes {
+pub(super) struct Votes {
     /// Parties that reject.
     #[serde(default)]
     pub reject: Vec<u8>,
@@ -104,7 +104,7 @@ pub struct Votes {
 /// `[faults]`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Faults {
+pub(super) struct Faults {
     /// Parties whose process is killed once every shard has been evaluated.
     #[serde(default)]
     pub kill_after_evaluation: Vec<u8>,
@@ -113,7 +113,7 @@ pub struct Faults {
 /// How a study ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// The result was released.
     Opened,
     /// Nothing was opened.
@@ -123,7 +123,7 @@ pub enum Outcome {
 /// `[expect]`: what the demo checks beyond what every demo must hold.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(super) struct Expect {
     /// How the study ends.
     pub outcome: Outcome,
     /// Twins in the study.
@@ -144,7 +144,7 @@ impl Scenario {
     /// Reads a scenario by the name it is carried under, or from a file.
     ///
     /// Returns the directory against which its paths are meant.
-    pub fn read(name: Option<&str>) -> Result<(Self, PathBuf)> {
+    pub(super) fn read(name: Option<&str>) -> Result<(Self, PathBuf)> {
         let name = name.unwrap_or("vancomycin");
         if let Some((_, text)) = CARRIED.iter().find(|(carried, _)| *carried == name) {
             let scenario = Self::parse(text).with_context(|| format!("scenario '{name}'"))?;
@@ -165,7 +165,7 @@ impl Scenario {
     }
 
     /// Parses and checks everything that can be checked before a process is started.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let scenario: Self = toml::from_str(text)?;
         scenario.check()?;
         Ok(scenario)
@@ -203,19 +203,19 @@ impl Scenario {
     }
 
     /// The approvals that open the study.
-    pub fn quorum(&self) -> u8 {
+    pub(super) fn quorum(&self) -> u8 {
         let n = u8::try_from(self.consortium.hospitals.len()).unwrap_or(u8::MAX);
         self.study.quorum.unwrap_or((2 * self.consortium.threshold + 1).min(n))
     }
 
     /// How many hospitals must decrypt before a result can be accepted: 2t+1, or all where n <= 3t.
-    pub fn needed_to_open(&self) -> usize {
+    pub(super) fn needed_to_open(&self) -> usize {
         let (n, t) = (self.consortium.hospitals.len(), usize::from(self.consortium.threshold));
         if n > 3 * t { 2 * t + 1 } else { n }
     }
 
     /// The windows as ingest takes them.
-    pub fn ingest_policy(&self) -> Result<Policy> {
+    pub(super) fn ingest_policy(&self) -> Result<Policy> {
         let windows = self.cohort.windows.iter().map(|(name, days)| {
             let feature = Feature::by_name(name).with_context(|| format!("no feature is called '{name}'"))?;
             Ok((feature, *days))
@@ -224,13 +224,13 @@ impl Scenario {
     }
 
     /// Most patients taken from each hospital.
-    pub fn limit_per_hospital(&self) -> Option<usize> {
+    pub(super) fn limit_per_hospital(&self) -> Option<usize> {
         self.cohort.limit.map(|limit| limit.div_ceil(self.consortium.hospitals.len()))
     }
 }
 
 /// The bulk files of one hospital, copied to a place the nodes can read.
-pub struct HospitalFiles {
+pub(super) struct HospitalFiles {
     /// `Patient.ndjson`.
     pub patients: PathBuf,
     /// `Observation.ndjson`.
@@ -249,7 +249,7 @@ macro_rules! carried_data {
 const SYNTHEA: [(&[u8], &[u8]); 4] = carried_data!("1", "2", "3", "4");
 
 /// Finds the files of hospital `number`; what the program carries is written below `work`.
-pub fn hospital_files(cohort: &Cohort, base: &Path, work: &Path, number: usize) -> Result<HospitalFiles> {
+pub(super) fn hospital_files(cohort: &Cohort, base: &Path, work: &Path, number: usize) -> Result<HospitalFiles> {
     let name = format!("hospital-{number}");
     if cohort.data == Path::new("synthea") {
         let Some((patients, observations)) = SYNTHEA.get(number - 1) else {

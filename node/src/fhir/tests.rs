@@ -203,7 +203,7 @@ fn too_many_patients_are_refused_as_a_whole() {
 
 #[test]
 fn the_report_holds_no_identifier_name_or_date() {
-    let broken = format!("{}\n{{\"resourceType\":\"Patient\",\"id\":7,\"x\":\"Secretname\"}}", BORN_1960);
+    let broken = format!("{BORN_1960}\n{{\"resourceType\":\"Patient\",\"id\":7,\"x\":\"Secretname\"}}");
     let wrong = observation("c", "2160-0", &quantity(1.1, "mg/dL").replace("mg/dL", "Secretname Secretname x y"), "2021-06-14");
     let (ingest, _) = assess_lines(&[broken, wrong, weight()], &Policy::default());
     let text = serde_json::to_string(&ingest).unwrap();

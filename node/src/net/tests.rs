@@ -36,10 +36,7 @@ fn keys(count: usize) -> Vec<Keypair> {
 
 async fn connected(member: &mut Member) -> PartyId {
     loop {
-        match member.events.recv().await.unwrap() {
-            NetEvent::Connected(party) => return party,
-            _ => {}
-        }
+        if let NetEvent::Connected(party) = member.events.recv().await.unwrap() { return party }
     }
 }
 

@@ -6,14 +6,14 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// The binary, without anything of the caller's environment that could change what it does.
-pub fn organtwin() -> Command {
+pub(crate) fn organtwin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_organtwin"));
     command.env_remove("ORGANTWIN_PASSPHRASE").env_remove("ORGANTWIN_LOG").stdin(Stdio::null());
     command
 }
 
 /// What a finished command said.
-pub struct Finished {
+pub(crate) struct Finished {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -21,22 +21,22 @@ pub struct Finished {
 
 impl Finished {
     /// The object on standard output.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         self
     }
 }
 
 /// Runs a command to its end.
-pub fn run(arguments: &[&str]) -> Finished {
+pub(crate) fn run(arguments: &[&str]) -> Finished {
     finish(organtwin().args(arguments).output().unwrap())
 }
 
-pub fn finish(output: Output) -> Finished {
+pub(crate) fn finish(output: Output) -> Finished {
     Finished {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -44,11 +44,11 @@ pub fn finish(output: Output) -> Finished {
     }
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// The committed scenarios.
-pub fn scenarios() -> PathBuf {
+pub(crate) fn scenarios() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }

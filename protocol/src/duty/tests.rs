@@ -233,7 +233,7 @@ fn nobody_releases_when_a_single_condition_fails() {
                 manifest: id,
                 reason: "x".into(),
             },
-        ))
+        ));
     });
     let withdrawn = with(&|s| {
         drop(s.say(
@@ -241,7 +241,7 @@ fn nobody_releases_when_a_single_condition_fails() {
             Body::TwinWithdrawn {
                 id: s.entry(party(3), 1).id,
             },
-        ))
+        ));
     });
     let expired = with(&|s| s.now = EXPIRES);
     let rejected = with(&|s| (3..=4).for_each(|n| s.reject(id, n)));
@@ -267,7 +267,7 @@ fn nobody_releases_when_a_single_condition_fails() {
     let views: [(&str, fn(&mut LocalView, Digest)); 4] = [
         ("squashed bytes not derived here", |v, _| v.squashed.clear()),
         ("other squashed bytes held", |v, id| {
-            drop(v.squashed.insert(id, blob("crafted")))
+            drop(v.squashed.insert(id, blob("crafted")));
         }),
         ("no budget", |v, _| v.opening_limit = u64::from(BLOCKS) - 1),
         ("no twin list", |v, _| v.twin_lists.clear()),
@@ -385,7 +385,7 @@ fn the_largest_partial_decryption_fits_into_one_statement() {
     for (n, t) in [(3, 1), (4, 1), (7, 2), (9, 2), (10, 3)] {
         let scene = Scene::new(n, t);
         let committee = scene.fold.roster().committee();
-        let pieces: Vec<PieceId> = committee.pieces_of(party(1)).into_iter().collect();
+        let pieces: Vec<PieceId> = committee.pieces_of(party(1)).collect();
         let blocks = blocks_per_statement(pieces.len());
         let body = Body::PartialDecryption {
             manifest: blob("m"),

@@ -249,7 +249,6 @@ fn what_contradicts_the_authors_own_feed_is_neither_written_nor_admitted() {
         pieces: roster
             .committee()
             .pieces_of(party(1))
-            .into_iter()
             .map(|p| crate::statement::PieceValues::pack(p, &[1]))
             .collect(),
     };

@@ -298,7 +298,6 @@ fn opened_blocks_count_only_what_an_honest_party_can_have_decrypted() {
             .roster()
             .committee()
             .pieces_of(party(4))
-            .into_iter()
             .map(|p| crate::statement::PieceValues::pack(p, &piece_values(p, 0, 5)))
             .collect(),
     };

@@ -231,7 +231,7 @@ fn a_partial_decryption_that_breaks_a_rule_of_the_study_counts_for_nothing() {
         }
         approvals.sort();
         let committee = scene.fold.roster().committee().clone();
-        let pieces = committee.pieces_of(party(4)).into_iter();
+        let pieces = committee.pieces_of(party(4));
         let body = Body::PartialDecryption {
             manifest: id,
             squashed: crate::digest::of_blob(&squashed_bytes()),
@@ -284,7 +284,7 @@ fn who_decrypts_knowing_of_a_withdrawal_or_a_rejection_is_named() {
                 .unwrap();
         }
         let committee = scene.fold.roster().committee().clone();
-        let pieces = committee.pieces_of(party(4)).into_iter();
+        let pieces = committee.pieces_of(party(4));
         let body = Body::PartialDecryption {
             manifest: id,
             squashed: crate::digest::of_blob(&squashed_bytes()),

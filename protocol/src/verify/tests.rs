@@ -243,20 +243,20 @@ fn files_that_are_missing_exchanged_or_changed_fail() {
     let changes: Vec<(&str, fn(&mut Transcript))> = vec![
         ("no squashed bytes", |t| t.studies[0].squashed = None),
         ("other squashed bytes", |t| {
-            t.studies[0].squashed = Some(ByteString(vec![9; 5]))
+            t.studies[0].squashed = Some(ByteString(vec![9; 5]));
         }),
         ("more squashed bytes", |t| {
-            t.studies[0].squashed.as_mut().unwrap().0.push(0)
+            t.studies[0].squashed.as_mut().unwrap().0.push(0);
         }),
         ("no files", |t| t.studies.clear()),
         ("files of another study", |t| {
-            t.studies[0].manifest = blob("another")
+            t.studies[0].manifest = blob("another");
         }),
         ("another twin list", |t| {
-            *t.studies[0].twins.0.last_mut().unwrap() ^= 1
+            *t.studies[0].twins.0.last_mut().unwrap() ^= 1;
         }),
         ("an empty twin list", |t| {
-            t.studies[0].twins = ByteString(vec![0x80])
+            t.studies[0].twins = ByteString(vec![0x80]);
         }),
         ("another subject", |t| t.subject = Some(blob("another"))),
         ("another version", |t| t.version = 2),
@@ -320,7 +320,6 @@ fn a_decryption_without_the_quorum_fails_and_names_its_party() {
             feeds: scene.fold.heads(),
             pieces: committee
                 .pieces_of(party(number))
-                .into_iter()
                 .map(|p| PieceValues::pack(p, &piece_values(p, 0, BLOCKS)))
                 .collect(),
         };
@@ -347,22 +346,22 @@ fn a_ceremony_in_which_parties_disagree_fails() {
         let lie: fn(&mut Body) = match statement.body() {
             Body::StageOpened { .. } => |b| {
                 if let Body::StageOpened { digest, .. } = b {
-                    *digest = blob("lie")
+                    *digest = blob("lie");
                 }
             },
             Body::SeedsHeld { .. } => |b| {
                 if let Body::SeedsHeld { echo, .. } = b {
-                    *echo = blob("lie")
+                    *echo = blob("lie");
                 }
             },
             Body::StageCommitted { .. } => |b| {
                 if let Body::StageCommitted { roots, .. } = b {
-                    roots[0].digest = blob("lie")
+                    roots[0].digest = blob("lie");
                 }
             },
             Body::SelfTest { .. } => |b| {
                 if let Body::SelfTest { squashed, .. } = b {
-                    *squashed = blob("lie")
+                    *squashed = blob("lie");
                 }
             },
             _ => continue,
@@ -429,12 +428,12 @@ fn an_export_names_what_is_missing() {
 fn more_blocks_than_the_keys_budget_fail() {
     struct Poor;
     impl Recombine for Poor {
-        fn opening_limit(&self, _: &crate::roster::Roster) -> Result<u64, String> {
+        fn opening_limit(&self, _: &Roster) -> Result<u64, String> {
             Ok(u64::from(BLOCKS) - 1)
         }
         fn recombine(
             &self,
-            roster: &crate::roster::Roster,
+            roster: &Roster,
             squashed: &[u8],
             values: &BTreeMap<PieceId, Vec<u128>>,
         ) -> Result<Recombined, String> {
