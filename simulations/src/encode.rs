@@ -156,9 +156,9 @@ pub fn position(axis: &Axis, value: f64) -> Result<u32, EncodeError> {
             hi: axis.hi,
         });
     }
-    Ok(nearest(axis.position(value))
-        .clamp(0, i64::from(axis.last_position()))
-        .unsigned_abs() as u32)
+    let last = axis.last_position();
+    let position = nearest(axis.position(value)).clamp(0, i64::from(last));
+    Ok(u32::try_from(position).unwrap_or(last))
 }
 
 /// The whole number nearest to a position; halves go up.

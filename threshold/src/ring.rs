@@ -155,9 +155,9 @@ mod tests {
             ring.forward(a, &mut fa);
             ring.forward(b, &mut fb);
             ring.add_product(&mut sum, &fa, &fb);
-            for i in 0..n {
-                for j in 0..n {
-                    let product = a[i].wrapping_mul(b[j]);
+            for (i, a) in a.iter().enumerate() {
+                for (j, b) in b.iter().enumerate() {
+                    let product = a.wrapping_mul(*b);
                     let at = (i + j) % n;
                     expected[at] = if i + j < n {
                         expected[at].wrapping_add(product)

@@ -51,7 +51,7 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
     if !args.key_file {
         config.seal = SealConfig::Passphrase;
     }
-    let created = identity::create(&dir, &config).map_err(super::roster::identity_failure)?;
+    let created = identity::create(&dir, &config).map_err(|error| super::roster::identity_failure(&error))?;
     Token::load_or_create(&dir.api_token())?;
     private_file::load_or_create(&dir.identity().join(super::twin::PSEUDONYM_KEY))?;
     let view = InitView {

@@ -164,7 +164,7 @@ impl RosterCommand {
 fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let invitation = identity::load(&dir).map_err(identity_failure)?.invitation(&config.name);
+    let invitation = identity::load(&dir).map_err(|error| identity_failure(&error))?.invitation(&config.name);
     let text = serde_json::to_vec_pretty(&invitation).map_err(|error| Failure::Environment(error.to_string()))?;
     write_new_file(&args.output, &text)?;
     let fingerprint = invitation.fingerprint();
@@ -178,7 +178,7 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
 fn create(args: &CreateArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let own = identity::load(&dir).map_err(identity_failure)?.invitation(&config.name);
+    let own = identity::load(&dir).map_err(|error| identity_failure(&error))?.invitation(&config.name);
     let mut invitations = Vec::new();
     for path in &args.invitations {
         let bytes = read_file(path, MAX_FILE)?;
@@ -223,6 +223,6 @@ fn read_roster(dir: &HospitalDir) -> Result<Roster, Failure> {
     Roster::decode(&bytes).map_err(|error| StartError::Damaged { path, what: error.to_string() }.into())
 }
 
-pub(super) fn identity_failure(error: identity::IdentityError) -> Failure {
+pub(super) fn identity_failure(error: &identity::IdentityError) -> Failure {
     Failure::Environment(error.to_string())
 }

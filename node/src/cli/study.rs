@@ -118,12 +118,12 @@ impl StudyCommand {
             Self::Approve(args) => {
                 let client = args.common.client()?;
                 client.approve(&args.study)?;
-                decided(&args.common, client.study(&args.study)?, "approved");
+                decided(&args.common, &client.study(&args.study)?, "approved");
             }
             Self::Reject(args) => {
                 let client = args.common.client()?;
                 client.reject(&args.study, &args.reason)?;
-                decided(&args.common, client.study(&args.study)?, "rejected");
+                decided(&args.common, &client.study(&args.study)?, "rejected");
             }
             Self::Result(args) => return result(&args),
         }
@@ -131,8 +131,8 @@ impl StudyCommand {
     }
 }
 
-fn decided(common: &Common, study: StudyView, word: &str) {
-    common.output.show("organtwin.study/1", &study, || format!("{word}\n{}", study_text(&study)));
+fn decided(common: &Common, study: &StudyView, word: &str) {
+    common.output.show("organtwin.study/1", study, || format!("{word}\n{}", study_text(study)));
 }
 
 fn result(args: &ResultArgs) -> Result<ExitCode, Failure> {

@@ -204,7 +204,7 @@ impl Bulk {
                 Ok(())
             }
             "Observation" => {
-                if let Some(reading) = reading(parse(line, "an Observation")?)? {
+                if let Some(reading) = reading(&parse(line, "an Observation")?)? {
                     observations.push(reading);
                 }
                 Ok(())
@@ -320,7 +320,7 @@ fn parse<'a, T: Deserialize<'a>>(line: &'a [u8], what: &str) -> Result<T, String
 }
 
 /// The patient's id and the reading, if the observation is of a feature that is used.
-fn reading(observation: wire::Observation) -> Result<Option<(String, Reading)>, String> {
+fn reading(observation: &wire::Observation) -> Result<Option<(String, Reading)>, String> {
     let mut features: Vec<Feature> = (observation.code.coding.iter())
         .filter(|coding| coding.system.as_deref() == Some(LOINC))
         .filter_map(|coding| Feature::by_loinc(coding.code.as_deref()?))
@@ -330,7 +330,7 @@ fn reading(observation: wire::Observation) -> Result<Option<(String, Reading)>, 
     let subject = observation.subject.as_ref().and_then(|subject| subject.reference.as_deref());
     let patient = subject.and_then(patient_id).ok_or("an Observation without a patient as its subject")?;
     let identity = observation.id.as_ref().map(|id| blake3::hash(id.as_bytes()).into());
-    let content = if features.len() > 1 { Err(Unusable::Ambiguous) } else { measured(feature, &observation) };
+    let content = if features.len() > 1 { Err(Unusable::Ambiguous) } else { measured(feature, observation) };
     Ok(Some((patient.to_owned(), Reading { feature, identity, content })))
 }
 

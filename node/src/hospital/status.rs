@@ -158,8 +158,8 @@ impl Node {
 
     fn withdraw(&mut self, name: &str) -> Result<(), NodeError> {
         let names = crate::jobs::deposit::local_ids(&self.store)?;
-        let mine = self.fold.facts().deposits.keys().filter(|(party, _)| *party == self.me).map(|(_, id)| *id);
-        let found = mine.filter(|id| id.to_string() == name || names.get(id).is_some_and(|local| local == name)).next();
+        let mut mine = self.fold.facts().deposits.keys().filter(|(party, _)| *party == self.me).map(|(_, id)| *id);
+        let found = mine.find(|id| id.to_string() == name || names.get(id).is_some_and(|local| local == name));
         let Some(id) = found else {
             return Err(NodeError::NotFound { kind: "own twin", id: name.to_owned(), list: "organtwin twin list" });
         };

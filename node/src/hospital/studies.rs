@@ -470,11 +470,6 @@ impl Node {
         }
     }
 
-    /// The evaluation key, if loaded.
-    pub(super) fn engine(&self) -> Option<&Arc<Engine>> {
-        self.engine.as_ref()
-    }
-
     /// A study's plan, if it was made already.
     pub(super) fn known_plan(&self, id: &Digest) -> Option<&Arc<Plan>> {
         self.studies.get(id).and_then(|run| run.plan.as_ref()).and_then(|plan| plan.as_ref().ok())

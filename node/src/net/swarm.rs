@@ -55,7 +55,7 @@ pub(super) struct Task {
     shared: Arc<Mutex<Shared>>,
 }
 
-fn unusable(address: &str, what: impl ToString) -> StartError {
+fn unusable(address: &str, what: &dyn std::fmt::Display) -> StartError {
     StartError::Listen { address: address.to_owned(), what: what.to_string() }
 }
 
@@ -67,7 +67,7 @@ impl Task {
         outbox: mpsc::Sender<NetEvent>,
         shared: Arc<Mutex<Shared>>,
     ) -> Result<Self, StartError> {
-        let failed = |what: String| unusable("the network", what);
+        let failed = |what: String| unusable("the network", &what);
         let topic = topic(keypair.public().to_peer_id(), &peers);
         let mut behaviour = behaviour(&keypair, peers.len()).map_err(failed)?;
         behaviour.gossip.subscribe(&topic).map_err(|error| failed(error.to_string()))?;
@@ -99,8 +99,8 @@ impl Task {
     /// Listens on every address and waits until each is bound.
     pub(super) async fn listen(&mut self, addresses: &[String]) -> Result<(), StartError> {
         for text in addresses {
-            let address: Multiaddr = text.parse().map_err(|error| unusable(text, format!("no multiaddress: {error}")))?;
-            let listener = self.swarm.listen_on(address).map_err(|error| unusable(text, error))?;
+            let address: Multiaddr = text.parse().map_err(|error| unusable(text, &format!("no multiaddress: {error}")))?;
+            let listener = self.swarm.listen_on(address).map_err(|error| unusable(text, &error))?;
             loop {
                 match self.swarm.select_next_some().await {
                     SwarmEvent::NewListenAddr { listener_id, address } if listener_id == listener => {
@@ -109,10 +109,10 @@ impl Task {
                     }
                     SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => {
                         let what = reason.err().map_or_else(|| "closed".to_owned(), |error| error.to_string());
-                        return Err(unusable(text, what));
+                        return Err(unusable(text, &what));
                     }
                     SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
-                        return Err(unusable(text, error));
+                        return Err(unusable(text, &error));
                     }
                     _ => {}
                 }

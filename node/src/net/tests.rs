@@ -113,7 +113,7 @@ async fn another_key_at_a_members_address_is_refused() {
 async fn a_taken_port_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-    let Err(refused) = start(keys(1).remove(0), &[address.clone()], vec![]).await else {
+    let Err(refused) = start(keys(1).remove(0), std::slice::from_ref(&address), vec![]).await else {
         panic!("the port was taken twice")
     };
     assert!(refused.to_string().contains(&address), "{refused}");

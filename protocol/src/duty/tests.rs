@@ -267,7 +267,7 @@ fn nobody_releases_when_a_single_condition_fails() {
     let views: [(&str, fn(&mut LocalView, Digest)); 4] = [
         ("squashed bytes not derived here", |v, _| v.squashed.clear()),
         ("other squashed bytes held", |v, id| {
-            drop(v.squashed.insert(id, blob("crafted")));
+            v.squashed.insert(id, blob("crafted"));
         }),
         ("no budget", |v, _| v.opening_limit = u64::from(BLOCKS) - 1),
         ("no twin list", |v, _| v.twin_lists.clear()),

@@ -201,7 +201,9 @@ fn a_partial_decryption_that_breaks_a_rule_of_the_study_counts_for_nothing() {
         ),
         (
             "one approval too few",
-            |_, a, _| drop(a.pop()),
+            |_, a, _| {
+                a.pop();
+            },
             PartialFault::NoQuorum,
         ),
         (

@@ -54,10 +54,14 @@ fn a_rejected_study_passes_as_not_opened() {
 fn a_study_opened_without_the_hospital_that_disappeared_passes() {
     let mut scene = Scene::with_twins(4, 1, 2);
     let id = scene.propose(3);
-    (1..=3).for_each(|n| drop(scene.approve(id, n)));
+    (1..=3).for_each(|n| {
+        scene.approve(id, n);
+    });
     scene.evaluate(id);
     scene.derive(id, &[1, 2, 3]);
-    (1..=3).for_each(|n| drop(scene.release(id, n, piece_values)));
+    (1..=3).for_each(|n| {
+        scene.release(id, n, piece_values);
+    });
     scene.publish(id, 2);
     assert_eq!(failures(&audit(&scene.transcript(id))), [""; 0]);
 }
@@ -66,7 +70,9 @@ fn a_study_opened_without_the_hospital_that_disappeared_passes() {
 fn a_lying_minority_is_named_and_does_not_spoil_the_study() {
     let mut scene = Scene::with_twins(4, 1, 2);
     let id = scene.propose(3);
-    (1..=3).for_each(|n| drop(scene.approve(id, n)));
+    (1..=3).for_each(|n| {
+        scene.approve(id, n);
+    });
     scene.evaluate(id);
     scene.derive(id, &[1, 2, 3, 4]);
     scene.release(id, 4, |piece, first, count| {
@@ -75,7 +81,9 @@ fn a_lying_minority_is_named_and_does_not_spoil_the_study() {
             .map(|v| !v)
             .collect()
     });
-    (1..=3).for_each(|n| drop(scene.release(id, n, piece_values)));
+    (1..=3).for_each(|n| {
+        scene.release(id, n, piece_values);
+    });
     scene.publish(id, 1);
     let report = audit(&scene.transcript(id));
     assert_eq!(failures(&report), [""; 0]);
@@ -121,7 +129,7 @@ fn dropping_any_statement_fails_even_if_the_named_heads_are_adapted() {
             let mut dropped = good.clone();
             dropped.statements.retain(|s| {
                 let statement = s.clone().verify(&good.roster).unwrap();
-                statement.author() != party(author) || (statement.seq() as usize) < cut
+                statement.author() != party(author) || statement.seq() < cut as u64
             });
             let head = dropped
                 .heads
@@ -286,7 +294,9 @@ fn blocks_decrypted_for_a_study_that_the_file_leaves_out_fail() {
     let (mut scene, id) = Scene::whole();
     scene.now += 10;
     let second = scene.propose(3);
-    (1..=3).for_each(|n| drop(scene.approve(second, n)));
+    (1..=3).for_each(|n| {
+        scene.approve(second, n);
+    });
     scene.evaluate(second);
     scene.derive(second, &[1, 2, 3]);
     scene.release(second, 1, piece_values);

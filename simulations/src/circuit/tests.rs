@@ -157,10 +157,10 @@ fn program() -> impl Strategy<Value = Program> {
 }
 
 fn divide(nodes: &mut Vec<Op>, score: u32, thresholds: &[i64]) -> Row {
-    let mut bits = vec![nodes.len() as u32];
+    let mut bits = vec![u32::try_from(nodes.len()).unwrap()];
     nodes.push(Op::Valid { score });
     for threshold in thresholds {
-        bits.push(nodes.len() as u32);
+        bits.push(u32::try_from(nodes.len()).unwrap());
         nodes.push(Op::AtLeast {
             score,
             threshold: *threshold,

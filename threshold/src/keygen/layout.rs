@@ -165,6 +165,7 @@ impl Ggsw {
     }
 
     /// Bits of a product that survive the shift of the lowest level.
+    #[cfg(test)]
     pub(crate) const fn product_bits(&self) -> usize {
         self.levels * self.base_log
     }
