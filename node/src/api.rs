@@ -17,4 +17,6 @@ pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use runtime::{Runtime, Token};
 pub use server::{ApiServer, ServeError};
-pub use wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput};
+pub use wire::{
+    DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput,
+};

@@ -57,16 +57,29 @@ pub struct StudyAudit {
 pub fn verify(bytes: &[u8]) -> Audit {
     let report = verify::verify_bytes(bytes);
     let mut checks: Vec<Check> = (report.checks.into_iter())
-        .map(|check| Check { name: check.name, passed: check.passed, detail: check.detail })
+        .map(|check| Check {
+            name: check.name,
+            passed: check.passed,
+            detail: check.detail,
+        })
         .collect();
     let mut studies = Vec::new();
     if let Ok(transcript) = Transcript::decode(bytes) {
         let committee = transcript.roster.committee();
         match Circumstances::of_key(transcript.roster.parameters(), committee, 0.0, 1) {
             Ok(circumstances) => {
-                studies.extend(report.studies.iter().map(|study| decoded(study, committee, &circumstances, &mut checks)));
+                studies.extend(
+                    report
+                        .studies
+                        .iter()
+                        .map(|study| decoded(study, committee, &circumstances, &mut checks)),
+                );
             }
-            Err(error) => checks.push(Check { name: "parameters".into(), passed: false, detail: error.to_string() }),
+            Err(error) => checks.push(Check {
+                name: "parameters".into(),
+                passed: false,
+                detail: error.to_string(),
+            }),
         }
     }
     let passed = !checks.is_empty() && checks.iter().all(|check| check.passed);
@@ -74,7 +87,12 @@ pub fn verify(bytes: &[u8]) -> Audit {
         [only] => only.result.clone(),
         _ => None,
     };
-    Audit { passed, checks, studies, result }
+    Audit {
+        passed,
+        checks,
+        studies,
+        result,
+    }
 }
 
 /// Checks what the protocol cannot know: that the scenario compiles to the program and the facts of the
@@ -98,12 +116,23 @@ fn decoded(
     };
     let plan = match planning::plan_of_manifest(&study.manifest, committee, circumstances) {
         Ok(plan) => {
-            let detail = format!("the scenario compiles to program {}", study.manifest.program);
-            checks.push(Check { name: name("program"), passed: true, detail });
+            let detail = format!(
+                "the scenario compiles to program {}",
+                study.manifest.program
+            );
+            checks.push(Check {
+                name: name("program"),
+                passed: true,
+                detail,
+            });
             plan
         }
         Err(error) => {
-            checks.push(Check { name: name("program"), passed: false, detail: error.to_string() });
+            checks.push(Check {
+                name: name("program"),
+                passed: false,
+                detail: error.to_string(),
+            });
             return audit;
         }
     };
@@ -114,13 +143,24 @@ fn decoded(
             match StudyResult::decode(&plan, values) {
                 Ok(result) => {
                     let open = result.rows.iter().filter(|row| !row.suppressed).count();
-                    let detail = format!("{open} of {} rows are open, the others suppressed", result.rows.len());
-                    checks.push(Check { name: name("numbers"), passed: true, detail });
+                    let detail = format!(
+                        "{open} of {} rows are open, the others suppressed",
+                        result.rows.len()
+                    );
+                    checks.push(Check {
+                        name: name("numbers"),
+                        passed: true,
+                        detail,
+                    });
                     audit.text = format!("{}\n{}", render::table(&result), render::chart(&result));
                     audit.result = Some(result);
                 }
                 Err(error) => {
-                    checks.push(Check { name: name("numbers"), passed: false, detail: error.to_string() });
+                    checks.push(Check {
+                        name: name("numbers"),
+                        passed: false,
+                        detail: error.to_string(),
+                    });
                 }
             }
         }

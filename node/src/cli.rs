@@ -116,7 +116,9 @@ impl Command {
 
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Demo(args) => crate::demo::run(&args).map_err(|error| Failure::Environment(format!("{error:#}"))),
+            Self::Demo(args) => {
+                crate::demo::run(&args).map_err(|error| Failure::Environment(format!("{error:#}")))
+            }
             Self::Init(args) => hospital::init(&args),
             Self::Roster(command) => command.run(),
             Self::Run(args) => run::run(&args),

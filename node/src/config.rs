@@ -93,7 +93,10 @@ impl HospitalDir {
                     Ok(pid) => format!(" (pid {pid})"),
                     Err(_) => String::new(),
                 };
-                return Err(StartError::DirectoryInUse { path: self.root.clone(), holder });
+                return Err(StartError::DirectoryInUse {
+                    path: self.root.clone(),
+                    holder,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(StartError::io(path, source)),
         }
@@ -145,7 +148,9 @@ pub struct NetworkConfig {
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { listen: vec!["/ip4/127.0.0.1/tcp/0".into()] }
+        Self {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        }
     }
 }
 
@@ -159,7 +164,9 @@ pub struct ApiConfig {
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:0".into() }
+        Self {
+            listen: "127.0.0.1:0".into(),
+        }
     }
 }
 
@@ -178,7 +185,9 @@ pub enum SealConfig {
 
 impl Default for SealConfig {
     fn default() -> Self {
-        Self::KeyFile { path: PathBuf::from("identity/seal.key") }
+        Self::KeyFile {
+            path: PathBuf::from("identity/seal.key"),
+        }
     }
 }
 
@@ -192,7 +201,9 @@ pub struct CeremonyConfig {
 
 impl Default for CeremonyConfig {
     fn default() -> Self {
-        Self { max_bytes_sent: 8_000_000_000 }
+        Self {
+            max_bytes_sent: 8_000_000_000,
+        }
     }
 }
 
@@ -212,23 +223,33 @@ impl Config {
     /// Reads and checks the directory's `organtwin.toml`.
     pub fn load(dir: &HospitalDir) -> Result<Self, StartError> {
         let path = dir.config();
-        let bytes = durable::read_bounded(&path, MAX_CONFIG).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                StartError::NotInitialised { path: dir.root().to_path_buf(), what: "it has no organtwin.toml".into() }
-            }
-            _ => StartError::io(&path, source),
+        let bytes =
+            durable::read_bounded(&path, MAX_CONFIG).map_err(|source| match source.kind() {
+                std::io::ErrorKind::NotFound => StartError::NotInitialised {
+                    path: dir.root().to_path_buf(),
+                    what: "it has no organtwin.toml".into(),
+                },
+                _ => StartError::io(&path, source),
+            })?;
+        let text = String::from_utf8(bytes).map_err(|_| StartError::Config {
+            path: path.clone(),
+            what: "it is not UTF-8 text".into(),
         })?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| StartError::Config { path: path.clone(), what: "it is not UTF-8 text".into() })?;
-        toml::from_str(&text).map_err(|wrong| StartError::Config { path, what: wrong.to_string() })
+        toml::from_str(&text).map_err(|wrong| StartError::Config {
+            path,
+            what: wrong.to_string(),
+        })
     }
 
     /// Writes `organtwin.toml` durably.
     pub fn save(&self, dir: &HospitalDir) -> Result<(), StartError> {
         let path = dir.config();
-        let text = toml::to_string_pretty(self)
-            .map_err(|wrong| StartError::Config { path: path.clone(), what: wrong.to_string() })?;
-        durable::write_file(&path, text.as_bytes(), durable::Mode::Public).map_err(|source| StartError::io(path, source))
+        let text = toml::to_string_pretty(self).map_err(|wrong| StartError::Config {
+            path: path.clone(),
+            what: wrong.to_string(),
+        })?;
+        durable::write_file(&path, text.as_bytes(), durable::Mode::Public)
+            .map_err(|source| StartError::io(path, source))
     }
 }
 
@@ -242,8 +263,11 @@ mod tests {
         let dir = HospitalDir::new(dir.path());
         let held = dir.lock().unwrap();
         let refused = dir.lock().unwrap_err();
-        assert!(matches!(&refused, StartError::DirectoryInUse { holder, .. }
-            if holder.contains(&std::process::id().to_string())), "{refused}");
+        assert!(
+            matches!(&refused, StartError::DirectoryInUse { holder, .. }
+            if holder.contains(&std::process::id().to_string())),
+            "{refused}"
+        );
         drop(held);
         dir.lock().unwrap();
     }
@@ -263,7 +287,9 @@ mod tests {
         let dir = HospitalDir::new(dir.path());
         let mut config = Config::new("St. Anne");
         config.seal = SealConfig::Passphrase;
-        config.peers.insert("2".into(), "/ip4/127.0.0.1/tcp/4000".into());
+        config
+            .peers
+            .insert("2".into(), "/ip4/127.0.0.1/tcp/4000".into());
         config.save(&dir).unwrap();
         assert_eq!(Config::load(&dir).unwrap(), config);
     }

@@ -14,7 +14,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use bulk::{Bulk, LineProblem, Limits, ReadError};
+pub use bulk::{Bulk, Limits, LineProblem, ReadError};
 pub use codes::{Feature, Unit};
 pub use patient::{Policy, Source};
-pub use report::{Candidate, Finding, FindingCode, Ingest, Outcome, PatientReport, Pseudonyms, assess};
+pub use report::{
+    Candidate, Finding, FindingCode, Ingest, Outcome, PatientReport, Pseudonyms, assess,
+};

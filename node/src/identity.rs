@@ -9,7 +9,9 @@ use libp2p::PeerId;
 use libp2p::identity::{Keypair, PublicKey};
 use organtwin_protocol::codec::ByteString;
 use organtwin_protocol::identity::{Identity, StatementKey};
-use organtwin_protocol::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster, RosterError};
+use organtwin_protocol::roster::{
+    Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster, RosterError,
+};
 use organtwin_threshold::PartyId;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -70,14 +72,20 @@ pub fn load(dir: &HospitalDir) -> Result<Keys, IdentityError> {
     let statement = private_file::load(&dir.identity().join(STATEMENT_KEY))?;
     let path = dir.identity().join(NETWORK_KEY);
     let mut network: Zeroizing<[u8; 32]> = private_file::load(&path)?;
-    let network =
-        Keypair::ed25519_from_bytes(network.as_mut()).map_err(|_| IdentityError::Unusable { path: path.clone() })?;
-    Ok(Keys { statement: Identity::from_seed(*statement), network })
+    let network = Keypair::ed25519_from_bytes(network.as_mut())
+        .map_err(|_| IdentityError::Unusable { path: path.clone() })?;
+    Ok(Keys {
+        statement: Identity::from_seed(*statement),
+        network,
+    })
 }
 
 fn make_private(path: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 impl Keys {
@@ -136,21 +144,36 @@ impl Invitation {
     /// Sixteen hexadecimal digits to be read aloud over another channel.
     pub fn fingerprint(&self) -> String {
         let keys = format!("{}/{}", self.statement_key, self.network_key);
-        let hash = blake3::derive_key("organtwin/1 fingerprint of a hospital's keys", keys.as_bytes());
-        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().chunks(2).map(<[String]>::concat)
-            .collect::<Vec<_>>().join("-")
+        let hash = blake3::derive_key(
+            "organtwin/1 fingerprint of a hospital's keys",
+            keys.as_bytes(),
+        );
+        hash.iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .chunks(2)
+            .map(<[String]>::concat)
+            .collect::<Vec<_>>()
+            .join("-")
     }
 
     fn member(&self, position: usize) -> Result<Member, InvitationError> {
-        let wrong = |what| InvitationError::Malformed { position, name: self.name.chars().take(64).collect(), what };
+        let wrong = |what| InvitationError::Malformed {
+            position,
+            name: self.name.chars().take(64).collect(),
+            what,
+        };
         if self.schema != INVITATION_SCHEMA {
             return Err(wrong("expected the schema organtwin.invitation/1"));
         }
         let mut statement_key = [0u8; 32];
         hex::decode_to_slice(&self.statement_key, &mut statement_key)
             .map_err(|_| wrong("expected a statement key of 64 hexadecimal digits"))?;
-        let network = hex::decode(&self.network_key).map_err(|_| wrong("expected a network key in hexadecimal"))?;
-        PublicKey::try_decode_protobuf(&network).map_err(|_| wrong("expected libp2p's form of a network key"))?;
+        let network = hex::decode(&self.network_key)
+            .map_err(|_| wrong("expected a network key in hexadecimal"))?;
+        PublicKey::try_decode_protobuf(&network)
+            .map_err(|_| wrong("expected libp2p's form of a network key"))?;
         let party = u8::try_from(position).ok().and_then(PartyId::new);
         Ok(Member {
             party: party.ok_or_else(|| wrong("a consortium has at most 16 members"))?,
@@ -174,8 +197,14 @@ pub struct RosterTerms {
 }
 
 /// Makes a roster; parties are numbered in the order given, so that every hospital gets the same bytes.
-pub fn make_roster(terms: RosterTerms, invitations: &[Invitation]) -> Result<Roster, InvitationError> {
-    let members = invitations.iter().enumerate().map(|(index, invitation)| invitation.member(index + 1));
+pub fn make_roster(
+    terms: RosterTerms,
+    invitations: &[Invitation],
+) -> Result<Roster, InvitationError> {
+    let members = invitations
+        .iter()
+        .enumerate()
+        .map(|(index, invitation)| invitation.member(index + 1));
     let raw = RawRoster {
         version: ROSTER_VERSION,
         name: terms.consortium,
@@ -190,7 +219,9 @@ pub fn make_roster(terms: RosterTerms, invitations: &[Invitation]) -> Result<Ros
 
 /// The peer id of a member of the roster; `None` if its network key is not libp2p's.
 pub fn peer_id(member: &Member) -> Option<PeerId> {
-    PublicKey::try_decode_protobuf(member.network_key.as_slice()).ok().map(|key| key.to_peer_id())
+    PublicKey::try_decode_protobuf(member.network_key.as_slice())
+        .ok()
+        .map(|key| key.to_peer_id())
 }
 
 #[cfg(test)]
@@ -209,34 +240,73 @@ mod tests {
         let (dir, keys) = hospital(root.path(), "a");
         let again = load(&dir).unwrap();
         assert_eq!(again.invitation("a"), keys.invitation("a"));
-        assert_ne!(keys.invitation("a").fingerprint(), hospital(root.path(), "b").1.invitation("b").fingerprint());
+        assert_ne!(
+            keys.invitation("a").fingerprint(),
+            hospital(root.path(), "b").1.invitation("b").fingerprint()
+        );
     }
 
     #[test]
     fn invitations_make_the_same_roster_on_every_hospital() {
         let root = tempfile::tempdir().unwrap();
-        let keys: Vec<_> = ["a", "b", "c", "d"].map(|name| hospital(root.path(), name).1).into();
+        let keys: Vec<_> = ["a", "b", "c", "d"]
+            .map(|name| hospital(root.path(), name).1)
+            .into();
         let invitations: Vec<_> = keys.iter().map(|keys| keys.invitation("x")).collect();
-        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused, instruction_class: "any".into() };
+        let terms = || RosterTerms {
+            consortium: "C".into(),
+            threshold: 1,
+            passive: PassivePolicy::Refused,
+            instruction_class: "any".into(),
+        };
         let roster = make_roster(terms(), &invitations).unwrap();
-        assert_eq!(roster.encode().unwrap(), make_roster(terms(), &invitations).unwrap().encode().unwrap());
+        assert_eq!(
+            roster.encode().unwrap(),
+            make_roster(terms(), &invitations)
+                .unwrap()
+                .encode()
+                .unwrap()
+        );
         assert_eq!(peer_id(&roster.members()[2]), Some(keys[2].peer_id()));
-        assert!(make_roster(terms(), &invitations[..3]).is_err(), "n = 3 needs the passive flag");
+        assert!(
+            make_roster(terms(), &invitations[..3]).is_err(),
+            "n = 3 needs the passive flag"
+        );
     }
 
     #[test]
     fn a_forged_invitation_is_refused_by_position() {
         let root = tempfile::tempdir().unwrap();
         let good = hospital(root.path(), "a").1.invitation("a");
-        let terms = || RosterTerms { consortium: "C".into(), threshold: 1, passive: PassivePolicy::Refused, instruction_class: "any".into() };
+        let terms = || RosterTerms {
+            consortium: "C".into(),
+            threshold: 1,
+            passive: PassivePolicy::Refused,
+            instruction_class: "any".into(),
+        };
         for broken in [
-            Invitation { statement_key: "00".into(), ..good.clone() },
-            Invitation { network_key: "zz".into(), ..good.clone() },
-            Invitation { network_key: good.statement_key.clone(), ..good.clone() },
-            Invitation { schema: "organtwin.invitation/9".into(), ..good.clone() },
+            Invitation {
+                statement_key: "00".into(),
+                ..good.clone()
+            },
+            Invitation {
+                network_key: "zz".into(),
+                ..good.clone()
+            },
+            Invitation {
+                network_key: good.statement_key.clone(),
+                ..good.clone()
+            },
+            Invitation {
+                schema: "organtwin.invitation/9".into(),
+                ..good.clone()
+            },
         ] {
             let refused = make_roster(terms(), &[good.clone(), broken]).unwrap_err();
-            assert!(matches!(refused, InvitationError::Malformed { position: 2, .. }), "{refused}");
+            assert!(
+                matches!(refused, InvitationError::Malformed { position: 2, .. }),
+                "{refused}"
+            );
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use organtwin_simulations::kidney::{Sex, cockcroft_gault, crcl_goti, egfr_ckd_epi_2021};
 use organtwin_simulations::{Features, Schema, Weights, encode};
 
-use crate::fhir::{self, Bulk, Feature, Finding, FindingCode, Ingest, Policy, Pseudonyms, ReadError, Source};
+use crate::fhir::{
+    self, Bulk, Feature, Finding, FindingCode, Ingest, Policy, Pseudonyms, ReadError, Source,
+};
 
 /// A reported filtration rate that differs by more than this share from the computed one is remarked.
 const CROSS_CHECK_SHARE: f64 = 0.3;
@@ -43,9 +45,16 @@ pub fn prepare(
             ingest.warn(candidate.index, warning);
         }
         match encode(&schema, &features) {
-            Ok(weights) => prepared.push(Prepared { pseudonym: candidate.pseudonym, features, weights }),
+            Ok(weights) => prepared.push(Prepared {
+                pseudonym: candidate.pseudonym,
+                features,
+                weights,
+            }),
             Err(error) => {
-                ingest.refuse(candidate.index, Finding::new(FindingCode::ValueImpossible, None, error.to_string()));
+                ingest.refuse(
+                    candidate.index,
+                    Finding::new(FindingCode::ValueImpossible, None, error.to_string()),
+                );
             }
         }
     }
@@ -74,11 +83,19 @@ pub fn features(schema: &Schema, source: &Source) -> (Features, Vec<Finding>) {
     set("sex", source.sex.category());
 
     let measured = |feature: Feature| source.values.get(&feature).copied();
-    if let (Some(creatinine), Some(weight)) = (measured(Feature::Creatinine), measured(Feature::Weight)) {
+    if let (Some(creatinine), Some(weight)) =
+        (measured(Feature::Creatinine), measured(Feature::Weight))
+    {
         let egfr = egfr_ckd_epi_2021(creatinine, age, source.sex);
         let computed = [
-            ("crcl_ml_min", cockcroft_gault(creatinine, age, weight, source.sex)),
-            ("crcl_goti_ml_min", crcl_goti(creatinine, age, weight, source.sex)),
+            (
+                "crcl_ml_min",
+                cockcroft_gault(creatinine, age, weight, source.sex),
+            ),
+            (
+                "crcl_goti_ml_min",
+                crcl_goti(creatinine, age, weight, source.sex),
+            ),
             ("egfr_ml_min_1_73m2", egfr),
         ];
         for (name, value) in computed {
@@ -87,7 +104,8 @@ pub fn features(schema: &Schema, source: &Source) -> (Features, Vec<Finding>) {
                 None => value,
             };
             if stored != value {
-                let detail = format!("{value:.1} lies beyond the axis and was stored at its end, {stored}");
+                let detail =
+                    format!("{value:.1} lies beyond the axis and was stored at its end, {stored}");
                 warnings.push(Finding::new(FindingCode::AxisEnd, Some(name), detail));
             }
             set(name, stored);
@@ -95,8 +113,14 @@ pub fn features(schema: &Schema, source: &Source) -> (Features, Vec<Finding>) {
         if let Some(reported) = measured(Feature::ReportedEgfr)
             && (reported - egfr).abs() > CROSS_CHECK_SHARE * egfr
         {
-            let detail = format!("the laboratory reported {reported:.0}, CKD-EPI 2021 gives {egfr:.0}; the latter is used");
-            warnings.push(Finding::new(FindingCode::CrossCheck, Some("egfr_ml_min_1_73m2"), detail));
+            let detail = format!(
+                "the laboratory reported {reported:.0}, CKD-EPI 2021 gives {egfr:.0}; the latter is used"
+            );
+            warnings.push(Finding::new(
+                FindingCode::CrossCheck,
+                Some("egfr_ml_min_1_73m2"),
+                detail,
+            ));
         }
     }
     (features, warnings)
@@ -121,7 +145,11 @@ mod tests {
 
     fn source(sex: Sex, creatinine: f64, weight: f64, age_years: u8) -> Source {
         let values = [(Feature::Creatinine, creatinine), (Feature::Weight, weight)].into();
-        Source { sex, age_years, values }
+        Source {
+            sex,
+            age_years,
+            values,
+        }
     }
 
     #[test]
@@ -131,7 +159,11 @@ mod tests {
             let paths = [data().join(format!("hospital-{hospital}"))];
             let (ingest, prepared) =
                 prepare(&paths, &Policy::default(), &Pseudonyms::new([0; 32]), None).unwrap();
-            let refused: Vec<_> = ingest.patients.iter().filter(|patient| !patient.reasons.is_empty()).collect();
+            let refused: Vec<_> = ingest
+                .patients
+                .iter()
+                .filter(|patient| !patient.reasons.is_empty())
+                .collect();
             assert_eq!(refused.len(), 0, "{refused:?}");
             assert_eq!((ingest.malformed_lines, ingest.orphan_observations), (0, 0));
             assert_eq!(ingest.accepted, prepared.len());
@@ -143,7 +175,13 @@ mod tests {
     #[test]
     fn a_limit_takes_the_first_accepted_patients() {
         let paths = [data().join("hospital-1")];
-        let (ingest, prepared) = prepare(&paths, &Policy::default(), &Pseudonyms::new([0; 32]), Some(15)).unwrap();
+        let (ingest, prepared) = prepare(
+            &paths,
+            &Policy::default(),
+            &Pseudonyms::new([0; 32]),
+            Some(15),
+        )
+        .unwrap();
         assert_eq!((ingest.accepted, prepared.len()), (15, 15));
     }
 
@@ -152,7 +190,10 @@ mod tests {
         let (features, warnings) = features(&Schema::kidney(), &source(Sex::Male, 1.10, 78.0, 61));
         assert!((features["crcl_ml_min"].unwrap() - 77.803).abs() < 5e-4);
         assert!((features["egfr_ml_min_1_73m2"].unwrap() - 76.374).abs() < 5e-4);
-        assert_eq!(features["sodium_mmol_l"], None, "what was not measured is missing, not zero");
+        assert_eq!(
+            features["sodium_mmol_l"], None,
+            "what was not measured is missing, not zero"
+        );
         assert!(warnings.is_empty());
     }
 

@@ -9,7 +9,9 @@ pub fn peak_mib(pid: Option<u32>) -> Option<u64> {
         None => "/proc/self/status".to_owned(),
     };
     let status = std::fs::read_to_string(path).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib.div_ceil(1024))
 }

@@ -68,8 +68,15 @@ pub enum RequestError {
 
 enum Command {
     Publish(Vec<u8>),
-    Request { to: PartyId, request: Request, reply: oneshot::Sender<Result<Response, RequestError>> },
-    Dial { party: PartyId, address: Multiaddr },
+    Request {
+        to: PartyId,
+        request: Request,
+        reply: oneshot::Sender<Result<Response, RequestError>>,
+    },
+    Dial {
+        party: PartyId,
+        address: Multiaddr,
+    },
     Shutdown,
 }
 
@@ -107,7 +114,14 @@ pub async fn start(
     let mut task = swarm::Task::new(keypair, peers, inbox, outbox, shared.clone())?;
     task.listen(listen).await?;
     tokio::spawn(task.run());
-    Ok((Network { own, commands, shared }, events))
+    Ok((
+        Network {
+            own,
+            commands,
+            shared,
+        },
+        events,
+    ))
 }
 
 impl Network {
@@ -117,7 +131,13 @@ impl Network {
 
     /// Where it listens, each with this node's peer id.
     pub fn listen(&self) -> Vec<String> {
-        self.look(|shared| shared.listen.iter().map(|address| format!("{address}/p2p/{}", self.own)).collect())
+        self.look(|shared| {
+            shared
+                .listen
+                .iter()
+                .map(|address| format!("{address}/p2p/{}", self.own))
+                .collect()
+        })
     }
 
     /// Notes where a member listens (a multiaddress, with or without `/p2p/PEER`) and dials it until it is there.
@@ -125,8 +145,12 @@ impl Network {
     /// # Errors
     /// What is wrong with the address. Whether anyone answers there shows in [`Network::connected`].
     pub fn dial(&self, party: PartyId, address: &str) -> Result<(), String> {
-        let address: Multiaddr = address.parse().map_err(|error| format!("'{address}' is no multiaddress: {error}"))?;
-        self.commands.send(Command::Dial { party, address }).map_err(|_| "the network has stopped".to_owned())
+        let address: Multiaddr = address
+            .parse()
+            .map_err(|error| format!("'{address}' is no multiaddress: {error}"))?;
+        self.commands
+            .send(Command::Dial { party, address })
+            .map_err(|_| "the network has stopped".to_owned())
     }
 
     /// Spreads an encoded signed statement.
@@ -140,7 +164,9 @@ impl Network {
     /// [`RequestError`] when there is no answer.
     pub async fn request(&self, to: PartyId, request: Request) -> Result<Response, RequestError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Request { to, request, reply }).map_err(|_| RequestError::Stopped)?;
+        self.commands
+            .send(Command::Request { to, request, reply })
+            .map_err(|_| RequestError::Stopped)?;
         answer.await.map_err(|_| RequestError::Stopped)?
     }
 
@@ -151,12 +177,25 @@ impl Network {
 
     /// The known addresses of a member.
     pub fn addresses(&self, party: PartyId) -> Vec<String> {
-        self.look(|shared| shared.addresses.get(&party).map(Multiaddr::to_string).into_iter().collect())
+        self.look(|shared| {
+            shared
+                .addresses
+                .get(&party)
+                .map(Multiaddr::to_string)
+                .into_iter()
+                .collect()
+        })
     }
 
     /// What was refused since start, by reason.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.look(|shared| shared.counters.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect())
+        self.look(|shared| {
+            shared
+                .counters
+                .iter()
+                .map(|(reason, count)| ((*reason).to_owned(), *count))
+                .collect()
+        })
     }
 
     /// Payload bytes of requests, answers and gossip sent since start.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use organtwin_protocol::codec::{self, ByteString, CodecError};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::manifest::{Gate, MAX_SCENARIO_BYTES, Manifest, ProgramFacts, RowFacts};
-use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, Program, Schema, SpecError, StudySpec, plan};
+use organtwin_simulations::{
+    NoiseModel, Plan, PlanContext, PlanError, Program, Schema, SpecError, StudySpec, plan,
+};
 use organtwin_threshold::{Committee, Family, ParameterSet, PartyId};
 
 /// The machine and key that a plan is made for. Only the forecast's seconds depend on the machine.
@@ -39,7 +41,9 @@ pub enum PlanningError {
     #[error("'{0}' is not a parameter set for real keys; expected {expected}", expected = REAL_PARAMETERS)]
     Parameters(String),
     /// The manifest says something of its program that is not so.
-    #[error("the manifest's {what} is not what its scenario compiles to: do not approve this study")]
+    #[error(
+        "the manifest's {what} is not what its scenario compiles to: do not approve this study"
+    )]
     Contradiction {
         /// Which part.
         what: &'static str,
@@ -66,7 +70,11 @@ impl Circumstances {
         let terms = |family| u32::try_from(committee.family(family).len()).unwrap_or(u32::MAX);
         let set = real_parameters(parameters)?;
         let noise = NoiseModel::new(set.compute(), terms(Family::Lin), terms(Family::Live));
-        Ok(Self { noise, seconds_per_bootstrap, cores })
+        Ok(Self {
+            noise,
+            seconds_per_bootstrap,
+            cores,
+        })
     }
 }
 
@@ -80,7 +88,10 @@ pub fn plan_of(
     let schema = Schema::kidney();
     let program = Program::compile(spec, &schema)?;
     let context = PlanContext {
-        hospitals: hospitals.iter().map(|(party, twins)| (party.get(), *twins as usize)).collect(),
+        hospitals: hospitals
+            .iter()
+            .map(|(party, twins)| (party.get(), *twins as usize))
+            .collect(),
         parties: committee.n(),
         threshold: committee.t(),
         noise: circumstances.noise,
@@ -97,11 +108,22 @@ pub fn plan_of_manifest(
     committee: &Committee,
     circumstances: &Circumstances,
 ) -> Result<Plan, PlanningError> {
-    let plan = plan_of(&scenario_of(manifest)?, &manifest.twins.per_hospital, committee, circumstances)?;
+    let plan = plan_of(
+        &scenario_of(manifest)?,
+        &manifest.twins.per_hospital,
+        committee,
+        circumstances,
+    )?;
     let agrees = [
-        ("schema", manifest.schema == Digest::new(plan.schema().digest())),
+        (
+            "schema",
+            manifest.schema == Digest::new(plan.schema().digest()),
+        ),
         ("program", manifest.program == program_digest(&plan)),
-        ("description of the result", manifest.facts == facts_of(&plan)),
+        (
+            "description of the result",
+            manifest.facts == facts_of(&plan),
+        ),
     ];
     match agrees.into_iter().find(|(_, equal)| !equal) {
         Some((what, _)) => Err(PlanningError::Contradiction { what }),
@@ -118,10 +140,14 @@ pub fn program_digest(plan: &Plan) -> Digest {
 pub fn facts_of(plan: &Plan) -> ProgramFacts {
     let program = plan.program();
     let labels = program.facts().endpoints;
-    let rows = program.rows().iter().zip(labels).map(|(row, label)| RowFacts {
-        label,
-        cells: u16::try_from(row.cells.len()).unwrap_or(u16::MAX),
-    });
+    let rows = program
+        .rows()
+        .iter()
+        .zip(labels)
+        .map(|(row, label)| RowFacts {
+            label,
+            cells: u16::try_from(row.cells.len()).unwrap_or(u16::MAX),
+        });
     ProgramFacts {
         model: program.model().to_owned(),
         rows: rows.collect(),
@@ -154,14 +180,25 @@ mod tests {
             model: "vancomycin-goti-2018".into(),
             arms: vec![750.0, 1000.0],
             cuts: vec![400.0, 600.0],
-            histogram: Some(HistogramSpec { arm: 1000.0, edges: vec![300.0, 400.0, 600.0] }),
+            histogram: Some(HistogramSpec {
+                arm: 1000.0,
+                edges: vec![300.0, 400.0, 600.0],
+            }),
             k: 5,
         }
     }
 
     fn circumstances() -> Circumstances {
-        let noise = NoiseModel { input: 1e8, bootstrap: 1e14, switch: 1e16 };
-        Circumstances { noise, seconds_per_bootstrap: 0.03, cores: 2 }
+        let noise = NoiseModel {
+            input: 1e8,
+            bootstrap: 1e14,
+            switch: 1e16,
+        };
+        Circumstances {
+            noise,
+            seconds_per_bootstrap: 0.03,
+            cores: 2,
+        }
     }
 
     fn committee() -> Committee {
@@ -169,7 +206,9 @@ mod tests {
     }
 
     fn twins() -> BTreeMap<PartyId, u32> {
-        (1..=4).map(|party| (PartyId::new(party).unwrap(), 15)).collect()
+        (1..=4)
+            .map(|party| (PartyId::new(party).unwrap(), 15))
+            .collect()
     }
 
     fn manifest() -> Manifest {
@@ -184,7 +223,12 @@ mod tests {
             program: program_digest(&plan),
             facts: facts_of(&plan),
             scenario: scenario_bytes(&spec()).unwrap(),
-            twins: TwinListFacts { root: nothing, count: 60, blob: nothing, per_hospital: twins() },
+            twins: TwinListFacts {
+                root: nothing,
+                count: 60,
+                blob: nothing,
+                per_hospital: twins(),
+            },
             feeds: Vec::new(),
             certificate: nothing,
             epsilon_micro: None,
@@ -205,16 +249,43 @@ mod tests {
     fn a_manifest_that_lies_about_its_program_is_refused() {
         let facts = manifest().facts;
         let lies = [
-            Manifest { facts: ProgramFacts { k: 1, ..facts.clone() }, ..manifest() },
-            Manifest { facts: ProgramFacts { blocks: facts.blocks + 1, ..facts.clone() }, ..manifest() },
-            Manifest { program: manifest().schema, ..manifest() },
-            Manifest { scenario: scenario_bytes(&StudySpec { k: 4, ..spec() }).unwrap(), ..manifest() },
+            Manifest {
+                facts: ProgramFacts {
+                    k: 1,
+                    ..facts.clone()
+                },
+                ..manifest()
+            },
+            Manifest {
+                facts: ProgramFacts {
+                    blocks: facts.blocks + 1,
+                    ..facts.clone()
+                },
+                ..manifest()
+            },
+            Manifest {
+                program: manifest().schema,
+                ..manifest()
+            },
+            Manifest {
+                scenario: scenario_bytes(&StudySpec { k: 4, ..spec() }).unwrap(),
+                ..manifest()
+            },
         ];
         for (index, lie) in lies.iter().enumerate() {
             let refused = plan_of_manifest(lie, &committee(), &circumstances());
-            assert!(matches!(refused, Err(PlanningError::Contradiction { .. })), "lie {index} passed");
+            assert!(
+                matches!(refused, Err(PlanningError::Contradiction { .. })),
+                "lie {index} passed"
+            );
         }
-        let garbage = Manifest { scenario: ByteString(vec![1, 2, 3]), ..manifest() };
-        assert!(matches!(plan_of_manifest(&garbage, &committee(), &circumstances()), Err(PlanningError::Codec(_))));
+        let garbage = Manifest {
+            scenario: ByteString(vec![1, 2, 3]),
+            ..manifest()
+        };
+        assert!(matches!(
+            plan_of_manifest(&garbage, &committee(), &circumstances()),
+            Err(PlanningError::Codec(_))
+        ));
     }
 }

@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
     /// The file cannot be read or made.
-    #[error("{path}: {source}; is this a hospital's directory (made by `organtwin init`), and yours?")]
+    #[error(
+        "{path}: {source}; is this a hospital's directory (made by `organtwin init`), and yours?"
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -20,7 +22,9 @@ pub enum PrivateFileError {
         source: std::io::Error,
     },
     /// Others can read the file.
-    #[error("{path} can be read by others (mode {mode:o}, expected 600); close it with chmod, and replace it if it may have been read")]
+    #[error(
+        "{path} can be read by others (mode {mode:o}, expected 600); close it with chmod, and replace it if it may have been read"
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -37,23 +41,35 @@ pub enum PrivateFileError {
 
 /// Reads the secret and refuses a file that others could have read.
 pub fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, PrivateFileError> {
-    let io = |source| PrivateFileError::Io { path: path.to_path_buf(), source };
+    let io = |source| PrivateFileError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
     let file = File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(PrivateFileError::Open { path: path.to_path_buf(), mode });
+        return Err(PrivateFileError::Open {
+            path: path.to_path_buf(),
+            mode,
+        });
     }
     let mut text = Zeroizing::new(String::new());
     file.take(100).read_to_string(&mut text).map_err(io)?;
     let mut secret = Zeroizing::new([0u8; 32]);
-    hex::decode_to_slice(text.trim(), secret.as_mut())
-        .map_err(|_| PrivateFileError::Malformed { path: path.to_path_buf() })?;
+    hex::decode_to_slice(text.trim(), secret.as_mut()).map_err(|_| {
+        PrivateFileError::Malformed {
+            path: path.to_path_buf(),
+        }
+    })?;
     Ok(secret)
 }
 
 /// Reads the secret, and makes one first where there is none.
 pub fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, PrivateFileError> {
-    let io = |source| PrivateFileError::Io { path: path.to_path_buf(), source };
+    let io = |source| PrivateFileError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
     if path.exists() {
         return load(path);
     }
@@ -62,8 +78,15 @@ pub fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, PrivateFileErr
     let text = Zeroizing::new(format!("{}\n", hex::encode(secret.as_ref())));
     // Written beside and linked into place, so that a crash leaves no half file and a race has one winner.
     let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside).map_err(io)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(io)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
     let linked = written.and_then(|()| std::fs::hard_link(&beside, path));
     let removed = std::fs::remove_file(&beside);
     match linked {
@@ -83,8 +106,15 @@ mod tests {
         let path = dir.path().join("secret");
         let first = load_or_create(&path).unwrap();
         assert_eq!(*load_or_create(&path).unwrap(), *first);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
     }
 
     #[test]
@@ -93,7 +123,10 @@ mod tests {
         let path = dir.path().join("secret");
         load_or_create(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(load(&path), Err(PrivateFileError::Open { mode: 0o640, .. })));
+        assert!(matches!(
+            load(&path),
+            Err(PrivateFileError::Open { mode: 0o640, .. })
+        ));
     }
 
     #[test]
@@ -102,7 +135,13 @@ mod tests {
         let path = dir.path().join("secret");
         std::fs::write(&path, "hello").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(load(&path), Err(PrivateFileError::Malformed { .. })));
-        assert!(matches!(load(&dir.path().join("none")), Err(PrivateFileError::Io { .. })));
+        assert!(matches!(
+            load(&path),
+            Err(PrivateFileError::Malformed { .. })
+        ));
+        assert!(matches!(
+            load(&dir.path().join("none")),
+            Err(PrivateFileError::Io { .. })
+        ));
     }
 }

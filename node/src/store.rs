@@ -21,7 +21,9 @@ pub const MAX_STATEMENTS_PER_ANSWER: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database failed, a full disk among the reasons.
-    #[error("the store {path} failed: {source}; free some disk space or check the disk, then start the node again, nothing is lost")]
+    #[error(
+        "the store {path} failed: {source}; free some disk space or check the disk, then start the node again, nothing is lost"
+    )]
     Database {
         /// The database's directory.
         path: PathBuf,
@@ -49,7 +51,9 @@ pub enum StoreError {
         got: u64,
     },
     /// A file failed.
-    #[error("{0}; check the disk's space and the directory's owner, then start the node again, nothing is lost")]
+    #[error(
+        "{0}; check the disk's space and the directory's owner, then start the node again, nothing is lost"
+    )]
     Io(#[from] std::io::Error),
 }
 
@@ -89,7 +93,10 @@ pub struct Store {
 impl Store {
     /// Opens or makes the store. The caller holds the directory's lock.
     pub fn open(db: &Path, blobs: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database { path: db.to_path_buf(), source };
+        let failed = |source| StoreError::Database {
+            path: db.to_path_buf(),
+            source,
+        };
         let opened = sled::Config::new()
             .path(db)
             .cache_capacity(32 * 1024 * 1024)
@@ -98,7 +105,12 @@ impl Store {
             .open()
             .map_err(failed)?;
         let feeds = opened.open_tree("feeds").map_err(failed)?;
-        Ok(Self { path: db.to_path_buf(), db: opened, feeds, blobs: Blobs::open(blobs)? })
+        Ok(Self {
+            path: db.to_path_buf(),
+            db: opened,
+            feeds,
+            blobs: Blobs::open(blobs)?,
+        })
     }
 
     /// The content-addressed files.
@@ -107,7 +119,10 @@ impl Store {
     }
 
     fn database(&self, source: sled::Error) -> StoreError {
-        StoreError::Database { path: self.path.clone(), source }
+        StoreError::Database {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// Puts everything written so far on the disk and says how long that took.
@@ -137,34 +152,57 @@ impl Store {
     }
 
     fn damaged(&self, tree: &'static str, what: impl Into<String>) -> StoreError {
-        StoreError::Damaged { path: self.path.clone(), tree, what: what.into() }
+        StoreError::Damaged {
+            path: self.path.clone(),
+            tree,
+            what: what.into(),
+        }
     }
 
     /// Appends a signed statement to its author's feed (numbers count from 0). Not durable before [`Store::flush`].
     pub fn append(&self, author: u8, sequence: u64, signed: &[u8]) -> Result<(), StoreError> {
         let expected = self.feed_len(author)?;
         if sequence != expected {
-            return Err(StoreError::FeedGap { author, expected, got: sequence });
+            return Err(StoreError::FeedGap {
+                author,
+                expected,
+                got: sequence,
+            });
         }
-        self.feeds.insert(feed_key(author, sequence), signed).map_err(|source| self.database(source))?;
+        self.feeds
+            .insert(feed_key(author, sequence), signed)
+            .map_err(|source| self.database(source))?;
         Ok(())
     }
 
     /// One statement of a feed.
     pub fn statement(&self, author: u8, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.feeds.get(feed_key(author, sequence)).map_err(|source| self.database(source))?;
+        let found = self
+            .feeds
+            .get(feed_key(author, sequence))
+            .map_err(|source| self.database(source))?;
         Ok(found.map(|bytes| bytes.to_vec()))
     }
 
     /// The statements of a feed from number `from` on, at most `most` bytes of them (one at least) and at most
     /// [`MAX_STATEMENTS_PER_ANSWER`].
-    pub fn statements_from(&self, author: u8, from: u64, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    pub fn statements_from(
+        &self,
+        author: u8,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut bytes = 0usize;
         let mut statements = Vec::new();
-        for entry in self.feeds.range(feed_key(author, from)..=feed_key(author, u64::MAX)) {
+        for entry in self
+            .feeds
+            .range(feed_key(author, from)..=feed_key(author, u64::MAX))
+        {
             let (_, signed) = entry.map_err(|source| self.database(source))?;
             bytes = bytes.saturating_add(signed.len());
-            if statements.len() >= MAX_STATEMENTS_PER_ANSWER || (bytes > most && !statements.is_empty()) {
+            if statements.len() >= MAX_STATEMENTS_PER_ANSWER
+                || (bytes > most && !statements.is_empty())
+            {
                 break;
             }
             statements.push(signed.to_vec());
@@ -173,20 +211,33 @@ impl Store {
     }
 
     fn tree(&self, tree: Tree) -> Result<sled::Tree, StoreError> {
-        self.db.open_tree(tree.name()).map_err(|source| self.database(source))
+        self.db
+            .open_tree(tree.name())
+            .map_err(|source| self.database(source))
     }
 
     /// Writes a record. Not durable before [`Store::flush`].
     pub fn put<T: Serialize>(&self, tree: Tree, key: &[u8], record: &T) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
-        ciborium::into_writer(record, &mut bytes).map_err(|wrong| self.damaged(tree.name(), wrong.to_string()))?;
-        self.tree(tree)?.insert(key, bytes).map_err(|source| self.database(source))?;
+        ciborium::into_writer(record, &mut bytes)
+            .map_err(|wrong| self.damaged(tree.name(), wrong.to_string()))?;
+        self.tree(tree)?
+            .insert(key, bytes)
+            .map_err(|source| self.database(source))?;
         Ok(())
     }
 
     /// Reads a record.
-    pub fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
-        match self.tree(tree)?.get(key).map_err(|source| self.database(source))? {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
+        match self
+            .tree(tree)?
+            .get(key)
+            .map_err(|source| self.database(source))?
+        {
             None => Ok(None),
             Some(bytes) => self.decode(tree, &bytes).map(Some),
         }
@@ -194,7 +245,9 @@ impl Store {
 
     /// Removes a record.
     pub fn remove(&self, tree: Tree, key: &[u8]) -> Result<(), StoreError> {
-        self.tree(tree)?.remove(key).map_err(|source| self.database(source))?;
+        self.tree(tree)?
+            .remove(key)
+            .map_err(|source| self.database(source))?;
         Ok(())
     }
 
@@ -215,7 +268,12 @@ impl Store {
     /// Takes `count` fresh slots of a batch with `capacity` slots, durably, and returns the first; none where too few are left.
     ///
     /// Durable before it returns: after a crash the slots stay taken, so that a pad is never used twice.
-    pub fn reserve_slots(&self, batch: &[u8], capacity: u32, count: u32) -> Result<Option<u32>, StoreError> {
+    pub fn reserve_slots(
+        &self,
+        batch: &[u8],
+        capacity: u32,
+        count: u32,
+    ) -> Result<Option<u32>, StoreError> {
         let first: u32 = self.get(Tree::Slots, batch)?.unwrap_or(0);
         match first.checked_add(count) {
             Some(next) if next <= capacity => {
@@ -271,7 +329,10 @@ mod tests {
         let reopened = open(crashed.path());
         let held = reopened.feed_len(1).unwrap();
         assert!(held == 1 || held == 2, "{held}");
-        assert_eq!(reopened.statement(1, 0).unwrap().as_deref(), Some(&b"a"[..]));
+        assert_eq!(
+            reopened.statement(1, 0).unwrap().as_deref(),
+            Some(&b"a"[..])
+        );
         reopened.append(1, held, b"next").unwrap();
     }
 
@@ -292,9 +353,23 @@ mod tests {
     fn a_statement_out_of_sequence_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
-        assert!(matches!(store.append(1, 1, b"x"), Err(StoreError::FeedGap { expected: 0, got: 1, .. })));
+        assert!(matches!(
+            store.append(1, 1, b"x"),
+            Err(StoreError::FeedGap {
+                expected: 0,
+                got: 1,
+                ..
+            })
+        ));
         store.append(1, 0, b"x").unwrap();
-        assert!(matches!(store.append(1, 0, b"y"), Err(StoreError::FeedGap { expected: 1, got: 0, .. })));
+        assert!(matches!(
+            store.append(1, 0, b"y"),
+            Err(StoreError::FeedGap {
+                expected: 1,
+                got: 0,
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -325,7 +400,10 @@ mod tests {
         let store = open(dir.path());
         store.put(Tree::Jobs, b"b", &2u32).unwrap();
         store.put(Tree::Jobs, b"a", &1u32).unwrap();
-        assert_eq!(store.all::<u32>(Tree::Jobs).unwrap(), [(b"a".to_vec(), 1), (b"b".to_vec(), 2)]);
+        assert_eq!(
+            store.all::<u32>(Tree::Jobs).unwrap(),
+            [(b"a".to_vec(), 1), (b"b".to_vec(), 2)]
+        );
         store.remove(Tree::Jobs, b"a").unwrap();
         assert_eq!(store.get::<u32>(Tree::Jobs, b"a").unwrap(), None);
     }

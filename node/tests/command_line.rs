@@ -18,13 +18,30 @@ k = 5
 
 fn init(root: &Path, name: &str) -> PathBuf {
     let dir = root.join(name);
-    run(&["init", "--dir", text(&dir), "--name", name, "--key-file", "--json"]).expect(0);
+    run(&[
+        "init",
+        "--dir",
+        text(&dir),
+        "--name",
+        name,
+        "--key-file",
+        "--json",
+    ])
+    .expect(0);
     dir
 }
 
 fn invite(dir: &Path) -> PathBuf {
     let file = dir.join("invitation.json");
-    run(&["roster", "invite", "--dir", text(dir), "--output", text(&file)]).expect(0);
+    run(&[
+        "roster",
+        "invite",
+        "--dir",
+        text(dir),
+        "--output",
+        text(&file),
+    ])
+    .expect(0);
     file
 }
 
@@ -51,39 +68,84 @@ fn help_and_version_exit_with_zero() {
 fn a_command_without_a_node_says_how_to_start_one() {
     let root = tempfile::tempdir().unwrap();
     let dir = init(root.path(), "a");
-    let failed = run(&["status", "--dir", text(&dir), "--json"]).expect(3).json();
+    let failed = run(&["status", "--dir", text(&dir), "--json"])
+        .expect(3)
+        .json();
     assert_eq!(failed["schema"], "organtwin.error/1");
     assert_eq!(failed["kind"], "environment");
-    assert!(failed["message"].as_str().unwrap().contains("organtwin run"), "{failed}");
+    assert!(
+        failed["message"]
+            .as_str()
+            .unwrap()
+            .contains("organtwin run"),
+        "{failed}"
+    );
 }
 
 #[test]
 fn a_study_file_with_an_unknown_field_is_refused_by_name() {
     let root = tempfile::tempdir().unwrap();
-    let failed = plan(root.path(), &STUDY.replace("title", "tittle")).expect(2).json();
-    assert!(failed["message"].as_str().unwrap().contains("tittle"), "{failed}");
-    let failed = plan(root.path(), &STUDY.replace("cuts", "cutz")).expect(2).json();
-    assert!(failed["message"].as_str().unwrap().contains("cutz"), "{failed}");
+    let failed = plan(root.path(), &STUDY.replace("title", "tittle"))
+        .expect(2)
+        .json();
+    assert!(
+        failed["message"].as_str().unwrap().contains("tittle"),
+        "{failed}"
+    );
+    let failed = plan(root.path(), &STUDY.replace("cuts", "cutz"))
+        .expect(2)
+        .json();
+    assert!(
+        failed["message"].as_str().unwrap().contains("cutz"),
+        "{failed}"
+    );
 }
 
 #[test]
 fn an_unknown_model_or_an_arm_out_of_range_is_refused_before_a_node_is_asked() {
     let root = tempfile::tempdir().unwrap();
-    let failed = plan(root.path(), &STUDY.replace("vancomycin-goti-2018", "aspirin")).expect(2).json();
-    assert!(failed["message"].as_str().unwrap().contains("aspirin"), "{failed}");
-    let failed = plan(root.path(), &STUDY.replace("1000.0", "100000.0")).expect(2).json();
-    assert!(failed["message"].as_str().unwrap().contains("100000"), "{failed}");
+    let failed = plan(
+        root.path(),
+        &STUDY.replace("vancomycin-goti-2018", "aspirin"),
+    )
+    .expect(2)
+    .json();
+    assert!(
+        failed["message"].as_str().unwrap().contains("aspirin"),
+        "{failed}"
+    );
+    let failed = plan(root.path(), &STUDY.replace("1000.0", "100000.0"))
+        .expect(2)
+        .json();
+    assert!(
+        failed["message"].as_str().unwrap().contains("100000"),
+        "{failed}"
+    );
     let sound = plan(root.path(), STUDY).expect(3).json();
-    assert!(sound["message"].as_str().unwrap().contains("organtwin run"), "only the node is missing: {sound}");
+    assert!(
+        sound["message"].as_str().unwrap().contains("organtwin run"),
+        "only the node is missing: {sound}"
+    );
 }
 
 #[test]
 fn the_same_invitations_give_every_hospital_the_same_roster() {
     let root = tempfile::tempdir().unwrap();
-    let dirs: Vec<PathBuf> = ["a", "b", "c", "d"].iter().map(|name| init(root.path(), name)).collect();
+    let dirs: Vec<PathBuf> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|name| init(root.path(), name))
+        .collect();
     let files: Vec<PathBuf> = dirs.iter().map(|dir| invite(dir)).collect();
     let create = |dir: &Path, threshold: &str, files: &[PathBuf]| {
-        let mut arguments = vec!["roster", "create", "--json", "--dir", text(dir), "--consortium", "C"];
+        let mut arguments = vec![
+            "roster",
+            "create",
+            "--json",
+            "--dir",
+            text(dir),
+            "--consortium",
+            "C",
+        ];
         arguments.extend(["--threshold", threshold]);
         arguments.extend(files.iter().map(|file| text(file)));
         run(&arguments)
@@ -93,14 +155,21 @@ fn the_same_invitations_give_every_hospital_the_same_roster() {
     create(&dirs[0], "1", &files[..3]).expect(2);
     create(&dirs[0], "1", &files[1..]).expect(2);
     create(&dirs[0], "1", &[&files[..], &files[..1]].concat()).expect(2);
-    let digests: Vec<_> =
-        dirs.iter().map(|dir| create(dir, "1", &files).expect(0).json()["digest"].clone()).collect();
-    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    let digests: Vec<_> = dirs
+        .iter()
+        .map(|dir| create(dir, "1", &files).expect(0).json()["digest"].clone())
+        .collect();
+    assert!(
+        digests.windows(2).all(|pair| pair[0] == pair[1]),
+        "{digests:?}"
+    );
     create(&dirs[0], "1", &files).expect(0);
     let mut turned = files.clone();
     turned.reverse();
     create(&dirs[0], "1", &turned).expect(2);
-    let shown = run(&["roster", "show", "--dir", text(&dirs[0]), "--json"]).expect(0).json();
+    let shown = run(&["roster", "show", "--dir", text(&dirs[0]), "--json"])
+        .expect(0)
+        .json();
     assert_eq!(shown["members"].as_array().unwrap().len(), 4);
     assert_eq!(shown["security"], "active");
 }
@@ -111,7 +180,10 @@ fn an_initialised_directory_is_not_initialised_again() {
     let dir = init(root.path(), "a");
     let before = std::fs::read(dir.join("identity/statement.key")).unwrap();
     run(&["init", "--dir", text(&dir), "--name", "b", "--key-file"]).expect(2);
-    assert_eq!(std::fs::read(dir.join("identity/statement.key")).unwrap(), before);
+    assert_eq!(
+        std::fs::read(dir.join("identity/statement.key")).unwrap(),
+        before
+    );
 }
 
 #[test]
@@ -119,15 +191,30 @@ fn secrets_are_closed_to_others_and_doctor_notices_when_not() {
     use std::os::unix::fs::PermissionsExt;
     let root = tempfile::tempdir().unwrap();
     let dir = init(root.path(), "a");
-    let secrets = ["identity/statement.key", "identity/network.key", "identity/pseudonym.key", "api-token"];
+    let secrets = [
+        "identity/statement.key",
+        "identity/network.key",
+        "identity/pseudonym.key",
+        "api-token",
+    ];
     for name in secrets {
-        let mode = std::fs::metadata(dir.join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.join(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "{name}");
     }
     let check = |name: &str| {
-        let report = run(&["doctor", "--dir", text(&dir), "--json"]).expect(1).json();
+        let report = run(&["doctor", "--dir", text(&dir), "--json"])
+            .expect(1)
+            .json();
         let checks = report["checks"].as_array().unwrap().clone();
-        checks.into_iter().find(|check| check["name"] == name).unwrap()["passed"].as_bool().unwrap()
+        checks
+            .into_iter()
+            .find(|check| check["name"] == name)
+            .unwrap()["passed"]
+            .as_bool()
+            .unwrap()
     };
     assert!(check("secrets"));
     std::fs::set_permissions(dir.join(secrets[0]), std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -137,9 +224,14 @@ fn secrets_are_closed_to_others_and_doctor_notices_when_not() {
 #[test]
 fn a_dry_run_reports_every_patient_of_a_bulk_export_without_a_node() {
     let folder = scenarios().join("data/synthea/hospital-1");
-    let report = run(&["twin", "ingest", "--dry-run", "--json", text(&folder)]).expect(0).json();
+    let report = run(&["twin", "ingest", "--dry-run", "--json", text(&folder)])
+        .expect(0)
+        .json();
     assert_eq!(report["schema"], "organtwin.ingest/1");
-    assert_eq!((report["accepted"].as_u64(), report["refused"].as_u64()), (Some(57), Some(0)));
+    assert_eq!(
+        (report["accepted"].as_u64(), report["refused"].as_u64()),
+        (Some(57), Some(0))
+    );
     assert_eq!(report["patients"].as_array().unwrap().len(), 57);
     assert_eq!(report["deposited"], 0);
 }
@@ -147,11 +239,25 @@ fn a_dry_run_reports_every_patient_of_a_bulk_export_without_a_node() {
 #[test]
 fn an_ingest_report_names_no_patient() {
     let folder = scenarios().join("data/synthea/hospital-1");
-    let said = run(&["twin", "ingest", "--dry-run", "--json", "--verbose", text(&folder)]).expect(0).stdout;
+    let said = run(&[
+        "twin",
+        "ingest",
+        "--dry-run",
+        "--json",
+        "--verbose",
+        text(&folder),
+    ])
+    .expect(0)
+    .stdout;
     let patients = std::fs::read_to_string(folder.join("Patient.ndjson")).unwrap();
     for line in patients.lines() {
         let patient: serde_json::Value = serde_json::from_str(line).unwrap();
-        for secret in [&patient["id"], &patient["name"][0]["family"], &patient["birthDate"], &patient["address"][0]["line"][0]] {
+        for secret in [
+            &patient["id"],
+            &patient["name"][0]["family"],
+            &patient["birthDate"],
+            &patient["address"][0]["line"][0],
+        ] {
             let secret = secret.as_str().unwrap();
             assert!(!said.contains(secret), "{secret}");
         }
@@ -161,7 +267,15 @@ fn an_ingest_report_names_no_patient() {
 #[test]
 fn ingesting_what_is_not_there_is_one_clear_error() {
     let root = tempfile::tempdir().unwrap();
-    let failed = run(&["twin", "ingest", "--dry-run", "--json", text(&root.path().join("none"))]).expect(3).json();
+    let failed = run(&[
+        "twin",
+        "ingest",
+        "--dry-run",
+        "--json",
+        text(&root.path().join("none")),
+    ])
+    .expect(3)
+    .json();
     assert!(failed["message"].as_str().unwrap().contains("none"));
     run(&["twin", "ingest", "--dry-run", "--json", text(root.path())]).expect(2);
 }
@@ -171,7 +285,9 @@ fn a_file_that_is_no_transcript_fails_the_audit() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("transcript");
     std::fs::write(&file, b"not a transcript").unwrap();
-    let report = run(&["audit", "verify", "--json", text(&file)]).expect(1).json();
+    let report = run(&["audit", "verify", "--json", text(&file)])
+        .expect(1)
+        .json();
     assert_eq!(report["passed"], false);
     run(&["audit", "verify", "--json", text(&root.path().join("none"))]).expect(3);
 }

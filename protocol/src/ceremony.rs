@@ -152,20 +152,35 @@ pub enum Phase {
 /// # Errors
 /// [`CodecError`] only if a certificate has no encoding, which is a bug.
 pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step, CodecError> {
-    let Some(attempt) = session::joined(fold, me) else { return Ok(Step::Idle) };
+    let Some(attempt) = session::joined(fold, me) else {
+        return Ok(Step::Idle);
+    };
     let roster = fold.roster();
     let Some(session) = find(fold, attempt) else {
         let joined = session::joiners(fold, attempt);
-        return Ok(Step::Wait { phase: Phase::Joining, missing: missing(roster, |p| joined.contains_key(&p)) });
+        return Ok(Step::Wait {
+            phase: Phase::Joining,
+            missing: missing(roster, |p| joined.contains_key(&p)),
+        });
     };
     let said = Said::of(fold, session);
     if let Some((by, reason)) = said.aborted.first_key_value() {
-        return Ok(Step::Aborted { session, by: *by, reason: reason.clone() });
+        return Ok(Step::Aborted {
+            session,
+            by: *by,
+            reason: reason.clone(),
+        });
     }
     if let Some(certificate) = said.certificate(fold) {
         return Ok(Step::Done { certificate });
     }
-    let view = View { roster, me, session, said: &said, local };
+    let view = View {
+        roster,
+        me,
+        session,
+        said: &said,
+        local,
+    };
     let step = view.next()?;
     Ok(view.lose_patience(step, now_ms))
 }
@@ -173,7 +188,10 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
 /// The member of a group that sends a chunk to a recipient: the load is shared (design of `open`, C6).
 pub fn speaker(group: PartySet, chunk: u32, recipient: PartyId) -> Option<PartyId> {
     let members: Vec<PartyId> = group.iter().collect();
-    let turn = usize::try_from(chunk).ok()?.checked_add(recipient.index())?.checked_rem(members.len())?;
+    let turn = usize::try_from(chunk)
+        .ok()?
+        .checked_add(recipient.index())?
+        .checked_rem(members.len())?;
     members.get(turn).copied()
 }
 
@@ -188,7 +206,10 @@ pub fn family(roster: &Roster, stage: StageName) -> Vec<PartySet> {
 
 /// The Merkle root that a member states for a group's vector: RFC 6962 over the chunks' blob digests.
 pub fn vector_root(chunk_digests: &[Digest]) -> Digest {
-    let leaves: Vec<&[u8]> = chunk_digests.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+    let leaves: Vec<&[u8]> = chunk_digests
+        .iter()
+        .map(|digest| digest.as_bytes().as_slice())
+        .collect();
     digest::merkle_root(&leaves)
 }
 
@@ -196,8 +217,15 @@ pub fn vector_root(chunk_digests: &[Digest]) -> Digest {
 ///
 /// # Errors
 /// [`CodecError`] never in practice: the value has an encoding.
-pub fn mask_commitment(session: SessionId, party: PartyId, share: &Digest) -> Result<Digest, CodecError> {
-    digest::of_value(Domain::CeremonyEcho, &("mask commitment", session, party, share))
+pub fn mask_commitment(
+    session: SessionId,
+    party: PartyId,
+    share: &Digest,
+) -> Result<Digest, CodecError> {
+    digest::of_value(
+        Domain::CeremonyEcho,
+        &("mask commitment", session, party, share),
+    )
 }
 
 struct View<'a> {
@@ -218,7 +246,9 @@ impl View<'_> {
                 // C9: the seed shares were in the memory of a process that is gone.
                 self.abort("this node was started again during the ceremony", None)
             } else {
-                Step::Commit { session: self.session }
+                Step::Commit {
+                    session: self.session,
+                }
             });
         }
         if let Some(step) = self.seeds()? {
@@ -242,22 +272,39 @@ impl View<'_> {
         }
         let committee = self.roster.committee();
         for (party, said) in &self.said.commitments {
-            if !said.commitments.iter().map(|c| c.piece).eq(committee.pieces_of(*party)) {
-                return Ok(Some(self.blame(*party, "did not commit to exactly the seeds of its pieces")));
+            if !said
+                .commitments
+                .iter()
+                .map(|c| c.piece)
+                .eq(committee.pieces_of(*party))
+            {
+                return Ok(Some(self.blame(
+                    *party,
+                    "did not commit to exactly the seeds of its pieces",
+                )));
             }
         }
         let echo = self.said.echo(self.session)?;
         if !self.said.held.contains_key(&self.me) {
             let lacking = missing(self.roster, |party| {
-                let shared = committee.pieces_of(self.me).filter(|p| committee.holders(*p).contains(party));
-                let received = shared.into_iter().all(|piece| self.local.shares.contains(&(piece, party)));
+                let shared = committee
+                    .pieces_of(self.me)
+                    .filter(|p| committee.holders(*p).contains(party));
+                let received = shared
+                    .into_iter()
+                    .all(|piece| self.local.shares.contains(&(piece, party)));
                 party == self.me || (received && self.local.confirmed.contains(&party))
             });
             return Ok(Some(match self.local.mask_share {
-                Some(mask_reveal) if lacking.is_empty() => {
-                    Step::State(Body::SeedsHeld { session: self.session, mask_reveal, echo })
-                }
-                _ => Step::ExchangeShares { session: self.session, with: lacking },
+                Some(mask_reveal) if lacking.is_empty() => Step::State(Body::SeedsHeld {
+                    session: self.session,
+                    mask_reveal,
+                    echo,
+                }),
+                _ => Step::ExchangeShares {
+                    session: self.session,
+                    with: lacking,
+                },
             }));
         }
         if let Some(wait) = self.wait_for(Phase::Seeds, &self.said.held) {
@@ -266,14 +313,23 @@ impl View<'_> {
         for (party, said) in &self.said.held {
             let committed = self.said.commitments.get(party).map(|c| c.mask);
             if committed != Some(mask_commitment(self.session, *party, &said.mask_reveal)?) {
-                return Ok(Some(self.blame(*party, "revealed another mask share than it had committed to")));
+                return Ok(Some(self.blame(
+                    *party,
+                    "revealed another mask share than it had committed to",
+                )));
             }
             if said.echo != echo {
-                return Ok(Some(self.blame(*party, "echoed other seed commitments than those received here")));
+                return Ok(Some(self.blame(
+                    *party,
+                    "echoed other seed commitments than those received here",
+                )));
             }
         }
         if !self.local.begun {
-            return Ok(Some(Step::Begin { session: self.session, mask_seed: self.said.mask_seed(self.session)? }));
+            return Ok(Some(Step::Begin {
+                session: self.session,
+                mask_seed: self.said.mask_seed(self.session)?,
+            }));
         }
         Ok(None)
     }
@@ -285,7 +341,11 @@ impl View<'_> {
         let committed = self.said.roots.get(&stage).unwrap_or(&nobody);
         if !committed.contains_key(&self.me) {
             return Ok(Some(match self.local.computed.get(&stage) {
-                Some(roots) => Step::State(Body::StageCommitted { session, stage, roots: roots.clone() }),
+                Some(roots) => Step::State(Body::StageCommitted {
+                    session,
+                    stage,
+                    roots: roots.clone(),
+                }),
                 None => Step::Compute { session, stage },
             }));
         }
@@ -296,18 +356,32 @@ impl View<'_> {
         for (index, group) in (0u16..).zip(family(self.roster, stage)) {
             let stated = |party: PartyId| {
                 let said = committed.get(&party)?;
-                Some((party, said.hash, said.roots.iter().find(|root| root.group == index)?.digest))
+                Some((
+                    party,
+                    said.hash,
+                    said.roots.iter().find(|root| root.group == index)?.digest,
+                ))
             };
             let said: Vec<_> = group.iter().filter_map(stated).collect();
             if said.len() != group.len() {
                 let silent = group.iter().find(|party| stated(*party).is_none());
                 let party = silent.unwrap_or(self.me);
-                return Ok(Some(self.blame(party, "did not commit to the vectors of all its groups")));
+                return Ok(Some(
+                    self.blame(party, "did not commit to the vectors of all its groups"),
+                ));
             }
-            let Some((first, hash, root)) = said.first().copied() else { continue };
+            let Some((first, hash, root)) = said.first().copied() else {
+                continue;
+            };
             if let Some((other, other_hash, _)) = said.iter().find(|(_, _, other)| *other != root) {
-                let pair = Evidence::Pair { statements: [hash, *other_hash], parties: [first, *other] };
-                return Ok(Some(self.abort("two members of a group stated different vectors", Some(pair))));
+                let pair = Evidence::Pair {
+                    statements: [hash, *other_hash],
+                    parties: [first, *other],
+                };
+                return Ok(Some(self.abort(
+                    "two members of a group stated different vectors",
+                    Some(pair),
+                )));
             }
             roots.push(root);
         }
@@ -315,8 +389,16 @@ impl View<'_> {
         let mine = opened.and_then(|opened| opened.get(&self.me));
         let Some((_, digest)) = mine.copied() else {
             return Ok(Some(match self.local.opened.get(&stage) {
-                Some(digest) => Step::State(Body::StageOpened { session, stage, digest: *digest }),
-                None => Step::Absorb { session, stage, roots },
+                Some(digest) => Step::State(Body::StageOpened {
+                    session,
+                    stage,
+                    digest: *digest,
+                }),
+                None => Step::Absorb {
+                    session,
+                    stage,
+                    roots,
+                },
             }));
         };
         let nobody = BTreeMap::new();
@@ -330,7 +412,9 @@ impl View<'_> {
     /// C7: the assembled key decrypts what was encrypted under it.
     fn self_test(&self) -> Option<Step> {
         let Some((squashed, pieces)) = &self.local.self_test else {
-            return Some(Step::SelfTest { session: self.session });
+            return Some(Step::SelfTest {
+                session: self.session,
+            });
         };
         if !self.said.self_tests.contains_key(&self.me) {
             return Some(Step::State(Body::SelfTest {
@@ -342,29 +426,57 @@ impl View<'_> {
         if let Some(wait) = self.wait_for(Phase::SelfTest, &self.said.self_tests) {
             return Some(wait);
         }
-        let squashed_by_all: BTreeMap<PartyId, (Digest, Digest)> =
-            self.said.self_tests.iter().map(|(party, said)| (*party, (said.hash, said.squashed))).collect();
-        if let Some(step) = self.differs(&squashed_by_all, squashed, "squashed the self-test to other bytes") {
+        let squashed_by_all: BTreeMap<PartyId, (Digest, Digest)> = self
+            .said
+            .self_tests
+            .iter()
+            .map(|(party, said)| (*party, (said.hash, said.squashed)))
+            .collect();
+        if let Some(step) = self.differs(
+            &squashed_by_all,
+            squashed,
+            "squashed the self-test to other bytes",
+        ) {
             return Some(step);
         }
         let mut values = BTreeMap::new();
         for piece in self.roster.committee().pieces().iter() {
             let mut said: Vec<(PartyId, Digest, Option<Vec<u128>>)> = Vec::new();
             for party in self.roster.committee().holders(*piece).iter() {
-                let Some(test) = self.said.self_tests.get(&party) else { continue };
-                let own = test.pieces.iter().find(|values| values.piece == *piece).and_then(PieceValues::unpack);
+                let Some(test) = self.said.self_tests.get(&party) else {
+                    continue;
+                };
+                let own = test
+                    .pieces
+                    .iter()
+                    .find(|values| values.piece == *piece)
+                    .and_then(PieceValues::unpack);
                 said.push((party, test.hash, own));
             }
-            let Some((first, hash, value)) = said.first().cloned() else { continue };
-            if let Some((other, other_hash, _)) = said.iter().find(|(_, _, other)| *other != value) {
-                let pair = Evidence::Pair { statements: [hash, *other_hash], parties: [first, *other] };
-                return Some(self.abort("two holders of a piece decrypted the self-test differently", Some(pair)));
+            let Some((first, hash, value)) = said.first().cloned() else {
+                continue;
+            };
+            if let Some((other, other_hash, _)) = said.iter().find(|(_, _, other)| *other != value)
+            {
+                let pair = Evidence::Pair {
+                    statements: [hash, *other_hash],
+                    parties: [first, *other],
+                };
+                return Some(self.abort(
+                    "two holders of a piece decrypted the self-test differently",
+                    Some(pair),
+                ));
             }
             values.insert(*piece, value.unwrap_or_default());
         }
         match self.local.self_test_right {
-            None => Some(Step::CheckSelfTest { session: self.session, values }),
-            Some(false) => Some(self.abort("the key does not decrypt what was encrypted under it", None)),
+            None => Some(Step::CheckSelfTest {
+                session: self.session,
+                values,
+            }),
+            Some(false) => {
+                Some(self.abort("the key does not decrypt what was encrypted under it", None))
+            }
             Some(true) => None,
         }
     }
@@ -373,7 +485,9 @@ impl View<'_> {
     fn certify(&self) -> Step {
         let signed = &self.said.certified;
         let Some(mine) = signed.get(&self.me) else {
-            let (Some((key, bytes)), Ok(mask_seed)) = (self.local.key, self.said.mask_seed(self.session)) else {
+            let (Some((key, bytes)), Ok(mask_seed)) =
+                (self.local.key, self.said.mask_seed(self.session))
+            else {
                 return self.abort("bug: the key was tested before it was assembled", None);
             };
             let committee = self.roster.committee();
@@ -396,7 +510,10 @@ impl View<'_> {
             return step;
         }
         let absent = missing(self.roster, |party| signed.contains_key(&party));
-        Step::Wait { phase: Phase::Certifying, missing: absent }
+        Step::Wait {
+            phase: Phase::Certifying,
+            missing: absent,
+        }
     }
 
     fn wait_for<T>(&self, phase: Phase, said: &BTreeMap<PartyId, T>) -> Option<Step> {
@@ -405,26 +522,48 @@ impl View<'_> {
     }
 
     /// Names who states another digest than this party's: one party against t+1, or a pair of which one lies.
-    fn differs(&self, said: &BTreeMap<PartyId, (Digest, Digest)>, mine: &Digest, what: &str) -> Option<Step> {
+    fn differs(
+        &self,
+        said: &BTreeMap<PartyId, (Digest, Digest)>,
+        mine: &Digest,
+        what: &str,
+    ) -> Option<Step> {
         let (other, (statement, _)) = said.iter().find(|(_, (_, digest))| digest != mine)?;
-        let agreeing: Vec<Digest> =
-            said.values().filter(|(_, digest)| digest == mine).map(|(hash, _)| *hash).collect();
+        let agreeing: Vec<Digest> = said
+            .values()
+            .filter(|(_, digest)| digest == mine)
+            .map(|(hash, _)| *hash)
+            .collect();
         let own = said.get(&self.me).map_or(*statement, |(hash, _)| *hash);
         let evidence = if agreeing.len() >= self.roster.equal_needed() {
-            Evidence::Minority { party: *other, statement: *statement, majority: agreeing }
+            Evidence::Minority {
+                party: *other,
+                statement: *statement,
+                majority: agreeing,
+            }
         } else {
-            Evidence::Pair { statements: [own, *statement], parties: [self.me, *other] }
+            Evidence::Pair {
+                statements: [own, *statement],
+                parties: [self.me, *other],
+            }
         };
         Some(self.abort(&format!("party {other} {what}"), Some(evidence)))
     }
 
     fn blame(&self, party: PartyId, what: &str) -> Step {
-        let evidence = Evidence::Claim { party, what: what.to_owned() };
+        let evidence = Evidence::Claim {
+            party,
+            what: what.to_owned(),
+        };
         self.abort(&format!("party {party} {what}"), Some(evidence))
     }
 
     fn abort(&self, reason: &str, evidence: Option<Evidence>) -> Step {
-        Step::State(Body::CeremonyAborted { session: self.session, reason: reason.to_owned(), evidence })
+        Step::State(Body::CeremonyAborted {
+            session: self.session,
+            reason: reason.to_owned(),
+            evidence,
+        })
     }
 
     /// Silence names who is missing, never a culprit (C10).
@@ -439,11 +578,18 @@ impl View<'_> {
             return step;
         }
         let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
-        self.abort(&format!("silent for {} s: party {}", waited / 1000, names.join(", ")), None)
+        self.abort(
+            &format!("silent for {} s: party {}", waited / 1000, names.join(", ")),
+            None,
+        )
     }
 }
 
 fn missing(roster: &Roster, there: impl Fn(PartyId) -> bool) -> Vec<PartyId> {
-    roster.members().iter().map(|member| member.party).filter(|party| !there(*party)).collect()
+    roster
+        .members()
+        .iter()
+        .map(|member| member.party)
+        .filter(|party| !there(*party))
+        .collect()
 }
-

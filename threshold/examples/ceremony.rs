@@ -16,7 +16,11 @@ use organtwin_threshold::{
 
 type AnyError = Box<dyn std::error::Error>;
 
-fn start(committee: &Committee, params: ParameterSet, me: PartyId) -> Result<KeyCeremony, AnyError> {
+fn start(
+    committee: &Committee,
+    params: ParameterSet,
+    me: PartyId,
+) -> Result<KeyCeremony, AnyError> {
     // A fixed seed per piece: this key protects nothing.
     let seeds = committee.pieces_of(me).map(|piece| {
         let mut bytes = [0x5a; 32];
@@ -26,7 +30,14 @@ fn start(committee: &Committee, params: ParameterSet, me: PartyId) -> Result<Key
         (piece, Seed::new(bytes))
     });
     let seeds = PieceSeeds::new(committee, me, seeds.collect()).map_err(|p| p.to_string())?;
-    Ok(KeyCeremony::new(committee, params, SessionId::new([1; 32]), me, seeds, [2; 32])?)
+    Ok(KeyCeremony::new(
+        committee,
+        params,
+        SessionId::new([1; 32]),
+        me,
+        seeds,
+        [2; 32],
+    )?)
 }
 
 fn resident_mib() -> u64 {
@@ -93,7 +104,10 @@ fn main() -> Result<(), AnyError> {
             stage_sent as f64 / f64::from(n) / 1e6
         );
     }
-    println!("ceremony objects: {} MiB each", (resident_mib() - before) / u64::from(n));
+    println!(
+        "ceremony objects: {} MiB each",
+        (resident_mib() - before) / u64::from(n)
+    );
     let mut shares = Vec::new();
     let mut key = None;
     for (party, spent) in all.into_iter().zip(&mut spent) {

@@ -64,7 +64,10 @@ fn cover(n: u8, size: usize, avoid: usize) -> Vec<PartySet> {
     while position > 0 {
         position -= 1;
         let group = best.remove(position);
-        if !targets.iter().all(|t| best.iter().any(|g| g.is_disjoint(*t))) {
+        if !targets
+            .iter()
+            .all(|t| best.iter().any(|g| g.is_disjoint(*t)))
+        {
             best.insert(position, group);
         }
     }

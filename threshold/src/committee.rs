@@ -53,7 +53,9 @@ pub enum CommitteeError {
         t: u8,
     },
     /// Only passive security is possible and it was not asked for.
-    #[error("threshold {t} with {n} parties withstands no cheater (n >= 3t+1 does); allow passive security explicitly")]
+    #[error(
+        "threshold {t} with {n} parties withstands no cheater (n >= 3t+1 does); allow passive security explicitly"
+    )]
     PassiveOnly {
         /// Parties.
         n: u8,
@@ -231,12 +233,16 @@ mod tests {
         for committee in all() {
             let t = usize::from(committee.t());
             for coalition in PartySet::subsets(committee.n(), t + 1) {
-                let missing = committee.pieces().iter()
+                let missing = committee
+                    .pieces()
+                    .iter()
                     .filter(|piece| coalition.iter().all(|party| !piece.is_held_by(party)));
                 assert_eq!(missing.count(), 0);
             }
             for coalition in PartySet::subsets(committee.n(), t) {
-                let missing = committee.pieces().iter()
+                let missing = committee
+                    .pieces()
+                    .iter()
                     .filter(|piece| coalition.iter().all(|party| !piece.is_held_by(party)));
                 assert_eq!(missing.count(), 1);
             }
@@ -248,11 +254,20 @@ mod tests {
         for committee in all() {
             for a in committee.pieces() {
                 for family in [Family::Lin, Family::Live] {
-                    assert!(committee.family(family).iter().any(|g| a.is_held_by_all(*g)));
+                    assert!(
+                        committee
+                            .family(family)
+                            .iter()
+                            .any(|g| a.is_held_by_all(*g))
+                    );
                 }
                 for b in committee.pieces() {
-                    assert!(committee.family(Family::Quad).iter()
-                        .any(|g| a.is_held_by_all(*g) && b.is_held_by_all(*g)));
+                    assert!(
+                        committee
+                            .family(Family::Quad)
+                            .iter()
+                            .any(|g| a.is_held_by_all(*g) && b.is_held_by_all(*g))
+                    );
                 }
             }
         }
@@ -260,19 +275,37 @@ mod tests {
 
     #[test]
     fn passive_committees_need_an_explicit_wish() {
-        assert_eq!(Committee::new(3, 1, Passive::Refuse), Err(CommitteeError::PassiveOnly { n: 3, t: 1 }));
+        assert_eq!(
+            Committee::new(3, 1, Passive::Refuse),
+            Err(CommitteeError::PassiveOnly { n: 3, t: 1 })
+        );
         let committee = Committee::new(3, 1, Passive::Allow).unwrap();
         assert_eq!(committee.security(), Security::Passive);
         assert_eq!(committee.family(Family::Lin).len(), 2);
-        assert_eq!(Committee::new(4, 1, Passive::Allow).unwrap().security(), Security::Active);
+        assert_eq!(
+            Committee::new(4, 1, Passive::Allow).unwrap().security(),
+            Security::Active
+        );
     }
 
     #[test]
     fn impossible_committees_are_refused() {
-        assert_eq!(Committee::new(2, 1, Passive::Allow), Err(CommitteeError::Size(2)));
-        assert_eq!(Committee::new(13, 1, Passive::Allow), Err(CommitteeError::Size(13)));
-        assert_eq!(Committee::new(4, 0, Passive::Allow), Err(CommitteeError::NoThreshold));
-        assert_eq!(Committee::new(4, 2, Passive::Allow), Err(CommitteeError::Threshold { n: 4, t: 2 }));
+        assert_eq!(
+            Committee::new(2, 1, Passive::Allow),
+            Err(CommitteeError::Size(2))
+        );
+        assert_eq!(
+            Committee::new(13, 1, Passive::Allow),
+            Err(CommitteeError::Size(13))
+        );
+        assert_eq!(
+            Committee::new(4, 0, Passive::Allow),
+            Err(CommitteeError::NoThreshold)
+        );
+        assert_eq!(
+            Committee::new(4, 2, Passive::Allow),
+            Err(CommitteeError::Threshold { n: 4, t: 2 })
+        );
     }
 
     #[test]

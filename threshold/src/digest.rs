@@ -146,7 +146,10 @@ mod tests {
         let mut bytes = Vec::new();
         ciborium::into_writer(&digest, &mut bytes).unwrap();
         assert_eq!(bytes.len(), 34);
-        assert_eq!(ciborium::from_reader::<Digest, _>(bytes.as_slice()).unwrap(), digest);
+        assert_eq!(
+            ciborium::from_reader::<Digest, _>(bytes.as_slice()).unwrap(),
+            digest
+        );
     }
 
     #[test]

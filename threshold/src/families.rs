@@ -164,7 +164,9 @@ mod tests {
     fn covers(n: u8, family: &[u16], size: u8, avoid: u8) -> bool {
         let family = sets(family);
         family.iter().all(|group| group.len() == usize::from(size))
-            && family.iter().all(|group| group.is_subset(PartySet::first(n)))
+            && family
+                .iter()
+                .all(|group| group.is_subset(PartySet::first(n)))
             && family.is_sorted()
             && PartySet::subsets(n, usize::from(avoid))
                 .iter()
@@ -173,7 +175,14 @@ mod tests {
 
     #[test]
     fn every_family_has_a_group_disjoint_from_every_coalition() {
-        for Row { n, t, lin, quad, live } in TABLE {
+        for Row {
+            n,
+            t,
+            lin,
+            quad,
+            live,
+        } in TABLE
+        {
             assert!(covers(*n, lin, t + 1, *t), "lin {n} {t}");
             assert!(covers(*n, quad, t + 1, 2 * t), "quad {n} {t}");
             assert!(covers(*n, live, 2 * t + 1, *t), "live {n} {t}");
@@ -192,12 +201,30 @@ mod tests {
 
     #[test]
     fn a_family_without_one_of_its_groups_does_not_cover() {
-        for Row { n, t, lin, quad, live } in TABLE {
-            for (family, size, avoid) in [(lin, t + 1, *t), (quad, t + 1, 2 * t), (live, 2 * t + 1, *t)] {
+        for Row {
+            n,
+            t,
+            lin,
+            quad,
+            live,
+        } in TABLE
+        {
+            for (family, size, avoid) in [
+                (lin, t + 1, *t),
+                (quad, t + 1, 2 * t),
+                (live, 2 * t + 1, *t),
+            ] {
                 for skipped in 0..family.len() {
-                    let rest: Vec<u16> = family.iter().enumerate()
-                        .filter(|(i, _)| *i != skipped).map(|(_, g)| *g).collect();
-                    assert!(!covers(*n, &rest, size, avoid), "{n} {t}: group {skipped} is superfluous");
+                    let rest: Vec<u16> = family
+                        .iter()
+                        .enumerate()
+                        .filter(|(i, _)| *i != skipped)
+                        .map(|(_, g)| *g)
+                        .collect();
+                    assert!(
+                        !covers(*n, &rest, size, avoid),
+                        "{n} {t}: group {skipped} is superfluous"
+                    );
                 }
             }
         }

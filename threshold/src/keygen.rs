@@ -30,7 +30,9 @@ use products::Pieces;
 use rows::{GroupKey, Products, RowContext};
 
 /// The openings of the ceremony, in order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Random bits: key bits and bits of exact noise.
@@ -59,7 +61,9 @@ impl Stage {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum KeygenError {
     /// The seeds are not those of the party's pieces.
-    #[error("the seed of the {0} is missing or not ours to hold: give exactly the seeds of our own pieces")]
+    #[error(
+        "the seed of the {0} is missing or not ours to hold: give exactly the seeds of our own pieces"
+    )]
     Seeds(PieceId),
     /// The party is not in the committee.
     #[error("party {0} is not in the committee")]
@@ -180,10 +184,15 @@ impl KeyCeremony {
         if !committee.parties().contains(me) {
             return Err(KeygenError::NotAMember(me));
         }
-        if let Some(missing) = committee.pieces_of(me).find(|piece| seeds.get(*piece).is_none()) {
+        if let Some(missing) = committee
+            .pieces_of(me)
+            .find(|piece| seeds.get(*piece).is_none())
+        {
             return Err(KeygenError::Seeds(missing));
         }
-        let noise = params.noise_bits().ok_or(KeygenError::Bug("noise is not TUniform"))?;
+        let noise = params
+            .noise_bits()
+            .ok_or(KeygenError::Bug("noise is not TUniform"))?;
         let ring = |size| Ring::new(size).ok_or(KeygenError::Bug("no transform of this size"));
         let mut ceremony = Self {
             committee: committee.clone(),
@@ -257,7 +266,9 @@ impl KeyCeremony {
         self.next_chunk = 0;
         self.opened = blake3::Hasher::new();
         if let Some(stage) = stage {
-            let label = Label::new("organtwin/opened").session(&self.session).index(stage as usize);
+            let label = Label::new("organtwin/opened")
+                .session(&self.session)
+                .index(stage as usize);
             self.opened.update(&label.encode());
         }
     }
@@ -266,7 +277,10 @@ impl KeyCeremony {
         if self.stage == Some(asked) {
             Ok(())
         } else {
-            Err(KeygenError::Order { current: self.stage, asked })
+            Err(KeygenError::Order {
+                current: self.stage,
+                asked,
+            })
         }
     }
 
@@ -278,7 +292,10 @@ impl KeyCeremony {
         groups
             .get(index)
             .filter(|group| group.members().contains(self.me))
-            .ok_or(KeygenError::Group { stage, group: index })
+            .ok_or(KeygenError::Group {
+                stage,
+                group: index,
+            })
     }
 
     /// Computes one chunk of the vector of one of the party's groups in the open stage.
@@ -287,7 +304,12 @@ impl KeyCeremony {
     ///
     /// # Errors
     /// Fails if the stage is not open or the group is not the party's.
-    pub fn group_chunk(&self, stage: Stage, group: usize, chunk: u32) -> Result<Vec<u8>, KeygenError> {
+    pub fn group_chunk(
+        &self,
+        stage: Stage,
+        group: usize,
+        chunk: u32,
+    ) -> Result<Vec<u8>, KeygenError> {
         self.require(stage)?;
         let members = self.my_group(stage, group)?;
         let chunk = layout::chunk(&self.params, stage, chunk)?;
@@ -298,7 +320,13 @@ impl KeyCeremony {
         };
         let label = self.label("organtwin/open", chunk.shape.part);
         members
-            .add_masks(&self.seeds, &label, chunk.shape.width, chunk.first as u64, &mut values)
+            .add_masks(
+                &self.seeds,
+                &label,
+                chunk.shape.width,
+                chunk.first as u64,
+                &mut values,
+            )
             .map_err(KeygenError::Seeds)?;
         let bytes = chunk.shape.width.encode(&values);
         values.zeroize();
@@ -312,17 +340,43 @@ impl KeyCeremony {
 
     fn products_of(&self, group: &Group, chunk: &Chunk) -> Result<Vec<u128>, KeygenError> {
         let (seeds, right, length) = match chunk.shape.part {
-            Part::BootstrapProducts => (&self.bootstrap_random, &self.glwe, self.params.glwe_size()),
-            _ => (&self.squashing_random, &self.squashing, self.params.squashing_size()),
+            Part::BootstrapProducts => {
+                (&self.bootstrap_random, &self.glwe, self.params.glwe_size())
+            }
+            _ => (
+                &self.squashing_random,
+                &self.squashing,
+                self.params.squashing_size(),
+            ),
         };
         let first = chunk.first / length;
         let rows = first..first + chunk.count / length;
-        products::group_products(seeds, group, chunk.shape.width, (&self.lwe, right), rows, length)
+        products::group_products(
+            seeds,
+            group,
+            chunk.shape.width,
+            (&self.lwe, right),
+            rows,
+            length,
+        )
     }
 
-    fn rows_of(&self, group: &Group, index: usize, chunk: &Chunk) -> Result<Vec<u128>, KeygenError> {
-        let key = self.groups.get(&index).ok_or(KeygenError::Bug("no key of an own group"))?;
-        let products = |seeds, opened, width, row_length| Products { seeds, opened, width, row_length };
+    fn rows_of(
+        &self,
+        group: &Group,
+        index: usize,
+        chunk: &Chunk,
+    ) -> Result<Vec<u128>, KeygenError> {
+        let key = self
+            .groups
+            .get(&index)
+            .ok_or(KeygenError::Bug("no key of an own group"))?;
+        let products = |seeds, opened, width, row_length| Products {
+            seeds,
+            opened,
+            width,
+            row_length,
+        };
         let context = RowContext {
             params: &self.params,
             noise: self.noise,
@@ -349,20 +403,37 @@ impl KeyCeremony {
     ///
     /// # Errors
     /// Fails on wrong order or size, and if the opened values are not of the expected form.
-    pub fn absorb(&mut self, stage: Stage, chunk: u32, vectors: &[Vec<u8>]) -> Result<(), KeygenError> {
+    pub fn absorb(
+        &mut self,
+        stage: Stage,
+        chunk: u32,
+        vectors: &[Vec<u8>],
+    ) -> Result<(), KeygenError> {
         self.require(stage)?;
         if chunk != self.next_chunk {
-            return Err(KeygenError::ChunkOrder { stage, expected: self.next_chunk, got: chunk });
+            return Err(KeygenError::ChunkOrder {
+                stage,
+                expected: self.next_chunk,
+                got: chunk,
+            });
         }
         let chunk = layout::chunk(&self.params, stage, chunk)?;
         let groups = self.family(stage).len();
         if vectors.len() != groups {
-            return Err(KeygenError::Size { group: groups, expected: groups, got: vectors.len() });
+            return Err(KeygenError::Size {
+                group: groups,
+                expected: groups,
+                got: vectors.len(),
+            });
         }
         let mut sum = vec![0u128; chunk.count];
         for (group, vector) in vectors.iter().enumerate() {
             if !chunk.shape.width.add_encoded(&mut sum, vector) {
-                return Err(KeygenError::Size { group, expected: chunk.bytes(), got: vector.len() });
+                return Err(KeygenError::Size {
+                    group,
+                    expected: chunk.bytes(),
+                    got: vector.len(),
+                });
             }
         }
         let encoded = chunk.shape.width.encode(&sum);
@@ -373,9 +444,14 @@ impl KeyCeremony {
             | Part::KeyswitchNoise
             | Part::CompactNoise) => {
                 if let Some(odd) = sum.iter().position(|w| w & 1 == 1) {
-                    return Err(KeygenError::OddSquare { position: (chunk.first + odd) as u64 });
+                    return Err(KeygenError::OddSquare {
+                        position: (chunk.first + odd) as u64,
+                    });
                 }
-                self.squares.entry(part).or_default().extend_from_slice(&sum);
+                self.squares
+                    .entry(part)
+                    .or_default()
+                    .extend_from_slice(&sum);
             }
             Part::BootstrapProducts => self.bootstrap_opened.extend_from_slice(&encoded),
             Part::SquashingProducts => self.squashing_opened.extend_from_slice(&encoded),
@@ -397,7 +473,11 @@ impl KeyCeremony {
         self.require(stage)?;
         let chunks = self.chunks(stage);
         if self.next_chunk != chunks {
-            return Err(KeygenError::ChunkOrder { stage, expected: self.next_chunk, got: chunks });
+            return Err(KeygenError::ChunkOrder {
+                stage,
+                expected: self.next_chunk,
+                got: chunks,
+            });
         }
         let digest = Digest::new(*self.opened.finalize().as_bytes());
         let next = match stage {
@@ -428,7 +508,8 @@ impl KeyCeremony {
                 .iter()
                 .map(|w| even_root(*w).ok_or(KeygenError::Bug("an odd square was kept")))
                 .collect::<Result<Vec<_>, _>>()?;
-            let piece_of = |piece| bits::bit_pieces(&seeds, piece, piece == first, shape.width, &roots);
+            let piece_of =
+                |piece| bits::bit_pieces(&seeds, piece, piece == first, shape.width, &roots);
             if matches!(part, Part::KeyswitchNoise | Part::CompactNoise) {
                 self.take_noise(part, roots.len(), piece_of)?;
                 continue;
@@ -466,7 +547,10 @@ impl KeyCeremony {
             }
             let constant = group.linear().contains(&first);
             let empty = || Secret::new(Vec::new());
-            let entry = self.exact.entry(index).or_insert_with(|| (empty(), empty()));
+            let entry = self
+                .exact
+                .entry(index)
+                .or_insert_with(|| (empty(), empty()));
             match part {
                 Part::KeyswitchNoise => {
                     entry.0 = Secret::new(rows::exact_noise(self.noise.lwe, constant, &sum));
@@ -479,7 +563,9 @@ impl KeyCeremony {
 
     fn first_piece(&self) -> Result<PieceId, KeygenError> {
         let first = self.committee.pieces().first();
-        first.copied().ok_or(KeygenError::Bug("a committee without pieces"))
+        first
+            .copied()
+            .ok_or(KeygenError::Bug("a committee without pieces"))
     }
 
     fn reserve_products(&mut self) {
@@ -504,14 +590,19 @@ impl KeyCeremony {
             let lwe = sum_pieces(&self.lwe, group, self.params.lwe_size())?;
             let glwe = sum_pieces(&self.glwe, group, self.params.glwe_size())?;
             let squashing = sum_pieces(&self.squashing, group, self.params.squashing_size())?;
-            let (keyswitch_noise, compact_noise) =
-                exact.remove(&index).ok_or(KeygenError::Bug("no exact noise of an own group"))?;
+            let (keyswitch_noise, compact_noise) = exact
+                .remove(&index)
+                .ok_or(KeygenError::Bug("no exact noise of an own group"))?;
             let noise = self
                 .seeds
                 .group_seed(&self.committee, group.members(), &noise_label)
                 .map_err(KeygenError::Seeds)?;
             let key = GroupKey {
-                glwe_transform: transform(&self.compute_ring, self.params.polynomial_size(), glwe.expose()),
+                glwe_transform: transform(
+                    &self.compute_ring,
+                    self.params.polynomial_size(),
+                    glwe.expose(),
+                ),
                 squashing_transform: transform(
                     &self.squashing_ring,
                     self.params.squashing().polynomial_size.0,
@@ -538,15 +629,26 @@ impl KeyCeremony {
     /// Fails if a stage is not finished.
     pub fn finish(self) -> Result<(PublicKey, KeyShare), KeygenError> {
         if let Some(stage) = self.stage {
-            return Err(KeygenError::Order { current: Some(stage), asked: Stage::Rows });
+            return Err(KeygenError::Order {
+                current: Some(stage),
+                asked: Stage::Rows,
+            });
         }
-        let live = self.seeds.derive(&Label::new("organtwin/live").session(&self.session));
+        let live = self
+            .seeds
+            .derive(&Label::new("organtwin/live").session(&self.session));
         let glwe = self.glwe.0.iter().map(|(piece, values)| {
             let values = values.expose().iter().copied().map(low64).collect();
             (*piece, Secret::new(values))
         });
         let glwe = glwe.collect();
-        let key = PublicKey::assemble(self.params, self.committee.clone(), self.session, self.mask_seed, self.bodies);
+        let key = PublicKey::assemble(
+            self.params,
+            self.committee.clone(),
+            self.session,
+            self.mask_seed,
+            self.bodies,
+        );
         let share = KeyShare {
             params: self.params,
             committee: self.committee,
@@ -561,7 +663,11 @@ impl KeyCeremony {
     }
 }
 
-fn sum_pieces(pieces: &KeyPieces, group: &Group, size: usize) -> Result<Secret<Vec<u128>>, KeygenError> {
+fn sum_pieces(
+    pieces: &KeyPieces,
+    group: &Group,
+    size: usize,
+) -> Result<Secret<Vec<u128>>, KeygenError> {
     let mut sum = Secret::new(vec![0u128; size]);
     for piece in group.linear() {
         let values = pieces.piece(*piece).ok_or(KeygenError::Seeds(*piece))?;

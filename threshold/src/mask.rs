@@ -1,9 +1,9 @@
 //! Public masks: what tfhe itself derives from a component's compression seed.
 
+use tfhe::Seed as TfheSeed;
 use tfhe::core_crypto::commons::math::random::{
     CompressionSeed, DefaultRandomGenerator, RandomGenerable, RandomGenerator, Uniform,
 };
-use tfhe::Seed as TfheSeed;
 
 use crate::prf::Label;
 
@@ -28,7 +28,9 @@ impl Component {
 
     /// Derives the component's seed from the public mask seed (prf.md 9).
     pub(crate) fn seed(self, mask_seed: &[u8; 32]) -> TfheSeed {
-        let label = Label::new("organtwin/mask-seed").bytes(mask_seed).text(self.name());
+        let label = Label::new("organtwin/mask-seed")
+            .bytes(mask_seed)
+            .text(self.name());
         let mut half = [0; 16];
         for (to, from) in half.iter_mut().zip(label.hash().as_bytes()) {
             *to = *from;

@@ -138,7 +138,12 @@ impl Group {
             let seed = seeds.get(*piece).ok_or(*piece)?.derive(label);
             match share {
                 MaskShare::Own => {
-                    fill(&mut mask_stream(&seed, self.index), width, first, &mut buffer);
+                    fill(
+                        &mut mask_stream(&seed, self.index),
+                        width,
+                        first,
+                        &mut buffer,
+                    );
                     for (value, mask) in values.iter_mut().zip(buffer.chunks_exact(width.bytes())) {
                         *value = value.wrapping_add(Width::read(mask));
                     }
@@ -146,7 +151,9 @@ impl Group {
                 MaskShare::MinusOthers(groups) => {
                     for group in groups {
                         fill(&mut mask_stream(&seed, *group), width, first, &mut buffer);
-                        for (value, mask) in values.iter_mut().zip(buffer.chunks_exact(width.bytes())) {
+                        for (value, mask) in
+                            values.iter_mut().zip(buffer.chunks_exact(width.bytes()))
+                        {
                             *value = value.wrapping_sub(Width::read(mask));
                         }
                     }
@@ -221,7 +228,9 @@ impl Groups {
                 if holding.contains(&group.index) {
                     group.masks.push((*a, MaskShare::Own));
                 } else if last == Some(group.index) && !holding.is_empty() {
-                    group.masks.push((*a, MaskShare::MinusOthers(holding.clone())));
+                    group
+                        .masks
+                        .push((*a, MaskShare::MinusOthers(holding.clone())));
                 }
             }
         }
@@ -269,9 +278,10 @@ impl PieceSeeds {
         if let Some(missing) = committee.pieces_of(me).find(|p| !seeds.contains_key(p)) {
             return Err(missing);
         }
-        if let Some(foreign) = seeds.keys().find(|p| {
-            !p.is_held_by(me) || committee.pieces().binary_search(p).is_err()
-        }) {
+        if let Some(foreign) = seeds
+            .keys()
+            .find(|p| !p.is_held_by(me) || committee.pieces().binary_search(p).is_err())
+        {
             return Err(*foreign);
         }
         Ok(Self(seeds))
@@ -291,7 +301,12 @@ impl PieceSeeds {
     /// Derives the seeds that `label` names, piece by piece.
     #[must_use]
     pub fn derive(&self, label: &Label) -> Self {
-        Self(self.0.iter().map(|(piece, seed)| (*piece, seed.derive(label))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|(piece, seed)| (*piece, seed.derive(label)))
+                .collect(),
+        )
     }
 
     /// Derives the seed that exactly the members of `group` share: from the seeds of all pieces that
@@ -299,8 +314,16 @@ impl PieceSeeds {
     ///
     /// # Errors
     /// Returns the piece whose seed is missing; members of the group miss none.
-    pub fn group_seed(&self, committee: &Committee, group: PartySet, label: &Label) -> Result<Seed, PieceId> {
-        let held = committee.pieces().iter().filter(|piece| piece.is_held_by_all(group));
+    pub fn group_seed(
+        &self,
+        committee: &Committee,
+        group: PartySet,
+        label: &Label,
+    ) -> Result<Seed, PieceId> {
+        let held = committee
+            .pieces()
+            .iter()
+            .filter(|piece| piece.is_held_by_all(group));
         let mut hasher = blake3::Hasher::new();
         hasher.update(&Label::new("organtwin/group-seed").parties(group).encode());
         for piece in held {

@@ -1,6 +1,7 @@
 //! Parameter sets: tfhe's own values, under a name that goes on the wire.
 
 use tfhe::core_crypto::prelude::{DynamicDistribution, UnsignedInteger};
+use tfhe::shortint::ClassicPBSParameters;
 use tfhe::shortint::parameters::noise_squashing::{
     NoiseSquashingClassicParameters, NoiseSquashingParameters,
 };
@@ -8,7 +9,6 @@ use tfhe::shortint::parameters::v1_8::{
     V1_8_NOISE_SQUASHING_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128,
     V1_8_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128,
 };
-use tfhe::shortint::ClassicPBSParameters;
 
 /// The parameters of one joint key: evaluation, keyswitching and noise squashing.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -86,7 +86,11 @@ impl ParameterSet {
         let NoiseSquashingParameters::Classic(squashing) = squashing else {
             return unsupported("the squashing key is not a classic one");
         };
-        let set = Self { id, compute, squashing };
+        let set = Self {
+            id,
+            compute,
+            squashing,
+        };
         if compute.glwe_dimension.0 != 1 {
             return unsupported("input masks need a GLWE dimension of 1");
         }
@@ -192,8 +196,18 @@ mod tests {
     fn the_production_set_is_found_by_its_name() {
         let set = ParameterSet::production().unwrap();
         assert_eq!(ParameterSet::by_id(set.id()), Some(set));
-        assert_eq!((set.lwe_size(), set.glwe_size(), set.squashing_size()), (918, 2048, 4096));
-        assert_eq!(set.noise_bits(), Some(NoiseBits { lwe: 45, glwe: 17, squashing: 30 }));
+        assert_eq!(
+            (set.lwe_size(), set.glwe_size(), set.squashing_size()),
+            (918, 2048, 4096)
+        );
+        assert_eq!(
+            set.noise_bits(),
+            Some(NoiseBits {
+                lwe: 45,
+                glwe: 17,
+                squashing: 30
+            })
+        );
         assert_eq!(ParameterSet::by_id("2_2"), None);
     }
 }

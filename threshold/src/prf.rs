@@ -208,7 +208,11 @@ mod tests {
 
     #[test]
     fn labels_are_canonical_cbor() {
-        let label = Label::new("x").uint(23u8).uint(24u8).uint(0x1_0000u32).bytes(&[1, 2]);
+        let label = Label::new("x")
+            .uint(23u8)
+            .uint(24u8)
+            .uint(0x1_0000u32)
+            .bytes(&[1, 2]);
         let value: ciborium::Value = ciborium::from_reader(label.encode().as_slice()).unwrap();
         let mut again = Vec::new();
         ciborium::into_writer(&value, &mut again).unwrap();

@@ -157,7 +157,13 @@ impl PublicKey {
     ) -> Self {
         let digest = Digest::new([0; 32]);
         let mut key = Self {
-            info: PublicKeyInfo { params, committee, session, mask_seed, digest },
+            info: PublicKeyInfo {
+                params,
+                committee,
+                session,
+                mask_seed,
+                digest,
+            },
             bodies,
         };
         key.info.digest = key.compute_digest();
@@ -191,7 +197,11 @@ impl PublicKey {
 
     fn compute_digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&Label::new("organtwin/public-key").bytes(&self.head()).encode());
+        hasher.update(
+            &Label::new("organtwin/public-key")
+                .bytes(&self.head())
+                .encode(),
+        );
         // Updating a hash cannot fail.
         let _ = self.bodies.write_to(|bytes| {
             hasher.update(bytes);
@@ -214,7 +224,8 @@ impl PublicKey {
     /// Fails if the writer does.
     pub fn write_to(&self, mut writer: impl Write) -> Result<(), PublicKeyError> {
         let head = self.head();
-        let length = u32::try_from(head.len()).map_err(|_| PublicKeyError::Format("the head is too long"))?;
+        let length = u32::try_from(head.len())
+            .map_err(|_| PublicKeyError::Format("the head is too long"))?;
         writer.write_all(MAGIC)?;
         writer.write_all(self.info.digest.as_bytes())?;
         writer.write_all(&length.to_le_bytes())?;
@@ -276,7 +287,8 @@ impl PublicKey {
         if ciborium::into_writer(&head, &mut again).is_err() || again != bytes {
             return Err(PublicKeyError::Format("the head is not in canonical form"));
         }
-        let params = ParameterSet::by_id(&head.params).ok_or(PublicKeyError::Parameters(head.params))?;
+        let params =
+            ParameterSet::by_id(&head.params).ok_or(PublicKeyError::Parameters(head.params))?;
         Ok(PublicKeyInfo {
             params,
             committee: head.committee,

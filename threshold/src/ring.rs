@@ -24,7 +24,10 @@ fn reduce<const P: u64>(values: &[u128], out: &mut [u32]) {
         let [l0, l1, l2, l3] = [0, 4, 8, 12].map(|at| limb(&bytes, at));
         // Each term is below 2^62.
         let folded = (l0 + l1 * c1 + l2 * c2 + l3 * c3) % P;
-        #[expect(clippy::cast_possible_truncation, reason = "reduced below a 30-bit prime")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "reduced below a 30-bit prime"
+        )]
         {
             *out = folded as u32;
         }
@@ -146,7 +149,11 @@ mod tests {
         let n = 64;
         let mut random = Seed::new([1; 32]).stream(&Label::new("test"));
         let mut draw = || (0..n).map(|_| random.next_u128()).collect::<Vec<_>>();
-        let pairs = [(draw(), draw()), (draw(), draw()), (vec![u128::MAX; n], vec![u128::MAX; n])];
+        let pairs = [
+            (draw(), draw()),
+            (draw(), draw()),
+            (vec![u128::MAX; n], vec![u128::MAX; n]),
+        ];
         let ring = Ring::new(n).unwrap();
         let mut sum = vec![0; ring.transform_len()];
         let mut expected = vec![0u128; n];

@@ -96,7 +96,13 @@ impl KeyShare {
         sealed.extend_from_slice(&nonce);
         let payload = self.to_plain()?;
         let ciphertext = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: &payload, aad: &sealed })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: &payload,
+                    aad: &sealed,
+                },
+            )
             .map_err(|_| SealError::Format("the share is too large"))?;
         sealed.extend_from_slice(&ciphertext);
         Ok(sealed)
@@ -114,17 +120,27 @@ impl KeyShare {
         if magic != MAGIC {
             return Err(SealError::Format("it starts differently"));
         }
-        let (kind, nonce) = rest.split_first().ok_or(SealError::Format("it is too short"))?;
+        let (kind, nonce) = rest
+            .split_first()
+            .ok_or(SealError::Format("it is too short"))?;
         match *kind {
             kind if kind == key.kind() => (),
             PASSPHRASE => return Err(SealError::OtherKind("a passphrase")),
             KEY_FILE => return Err(SealError::OtherKind("a key file")),
             _ => return Err(SealError::Format("the kind of key is unknown")),
         }
-        let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| SealError::Format("it is too short"))?;
+        let nonce: [u8; NONCE] = nonce
+            .try_into()
+            .map_err(|_| SealError::Format("it is too short"))?;
         let plain = key
             .cipher(&nonce)?
-            .decrypt(&XNonce::from(nonce), Payload { msg: ciphertext, aad: head })
+            .decrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: ciphertext,
+                    aad: head,
+                },
+            )
             .map_err(|_| SealError::WrongKey)?;
         Self::from_plain(&Zeroizing::new(plain))
     }
@@ -139,17 +155,21 @@ impl KeyShare {
             epoch: self.epoch,
             key: self.key,
         };
-        ciborium::into_writer(&raw, &mut head).map_err(|_| SealError::Format("the head cannot be written"))?;
-        let length = u32::try_from(head.len()).map_err(|_| SealError::Format("the head is too long"))?;
+        ciborium::into_writer(&raw, &mut head)
+            .map_err(|_| SealError::Format("the head cannot be written"))?;
+        let length =
+            u32::try_from(head.len()).map_err(|_| SealError::Format("the head is too long"))?;
         let per_piece = 32 + 8 * self.params.glwe_size() + 16 * self.params.squashing_size();
         let pieces = self.committee.pieces_of(self.me).count();
         let mut plain = Zeroizing::new(Vec::with_capacity(4 + head.len() + pieces * per_piece));
         plain.extend_from_slice(&length.to_le_bytes());
         plain.extend_from_slice(&head);
         for piece in self.committee.pieces_of(self.me) {
-            let (Some(seed), Some(glwe), Some(squashing)) =
-                (self.live.get(piece), self.glwe_piece(piece), self.squashing_piece(piece))
-            else {
+            let (Some(seed), Some(glwe), Some(squashing)) = (
+                self.live.get(piece),
+                self.glwe_piece(piece),
+                self.squashing_piece(piece),
+            ) else {
                 return Err(SealError::Format("a piece is missing"));
             };
             plain.extend_from_slice(seed.expose());
@@ -169,8 +189,8 @@ impl KeyShare {
         let (head, mut rest) = rest
             .split_at_checked(u32::from_le_bytes(*length) as usize)
             .ok_or_else(short)?;
-        let head: RawHead =
-            ciborium::from_reader(head).map_err(|_| SealError::Format("the head is not readable"))?;
+        let head: RawHead = ciborium::from_reader(head)
+            .map_err(|_| SealError::Format("the head is not readable"))?;
         let params = ParameterSet::by_id(&head.params)
             .ok_or(SealError::Format("the parameter set is unknown"))?;
         let mut glwe = BTreeMap::new();
@@ -179,13 +199,23 @@ impl KeyShare {
         for piece in head.committee.pieces_of(head.me) {
             let (seed, after) = rest.split_first_chunk::<32>().ok_or_else(short)?;
             live.insert(piece, Seed::new(*seed));
-            let (values, after) = after.split_at_checked(8 * params.glwe_size()).ok_or_else(short)?;
+            let (values, after) = after
+                .split_at_checked(8 * params.glwe_size())
+                .ok_or_else(short)?;
             let (values, _) = values.as_chunks::<8>();
-            let values = values.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+            let values = values
+                .iter()
+                .map(|bytes| u64::from_le_bytes(*bytes))
+                .collect();
             glwe.insert(piece, Secret::new(values));
-            let (values, after) = after.split_at_checked(16 * params.squashing_size()).ok_or_else(short)?;
+            let (values, after) = after
+                .split_at_checked(16 * params.squashing_size())
+                .ok_or_else(short)?;
             let (values, _) = values.as_chunks::<16>();
-            let values = values.iter().map(|bytes| u128::from_le_bytes(*bytes)).collect();
+            let values = values
+                .iter()
+                .map(|bytes| u128::from_le_bytes(*bytes))
+                .collect();
             squashing.insert(piece, Secret::new(values));
             rest = after;
         }

@@ -26,7 +26,12 @@ impl SeedShare {
 ///
 /// The contribution has 256 bits of entropy, so the hash hides it.
 #[must_use]
-pub fn seed_commitment(session: &SessionId, piece: PieceId, party: PartyId, share: &SeedShare) -> Digest {
+pub fn seed_commitment(
+    session: &SessionId,
+    piece: PieceId,
+    party: PartyId,
+    share: &SeedShare,
+) -> Digest {
     Label::new("organtwin/seed-commitment")
         .session(session)
         .piece(piece)
@@ -57,10 +62,20 @@ mod tests {
         let session = SessionId::new([1; 32]);
         let piece = PieceId::without(PartySet::from_bits(1));
         let [p2, p3] = [2, 3].map(|p| PartyId::new(p).unwrap());
-        let (a, b, c) = (SeedShare::new([1; 32]), SeedShare::new([2; 32]), SeedShare::new([3; 32]));
+        let (a, b, c) = (
+            SeedShare::new([1; 32]),
+            SeedShare::new([2; 32]),
+            SeedShare::new([3; 32]),
+        );
         let seed = combine_seed(&session, piece, &[(p2, &a), (p3, &b)]);
-        assert_eq!(seed.expose(), combine_seed(&session, piece, &[(p3, &b), (p2, &a)]).expose());
-        assert_ne!(seed.expose(), combine_seed(&session, piece, &[(p2, &a), (p3, &c)]).expose());
+        assert_eq!(
+            seed.expose(),
+            combine_seed(&session, piece, &[(p3, &b), (p2, &a)]).expose()
+        );
+        assert_ne!(
+            seed.expose(),
+            combine_seed(&session, piece, &[(p2, &a), (p3, &c)]).expose()
+        );
         assert_ne!(
             seed_commitment(&session, piece, p2, &a),
             seed_commitment(&session, piece, p3, &a)

@@ -61,7 +61,9 @@ impl KeyShare {
     /// Lends a piece of the squashing key modulo `2^128`, one value per key bit.
     #[must_use]
     pub fn squashing_piece(&self, piece: PieceId) -> Option<&[u128]> {
-        self.squashing.get(&piece).map(|piece| piece.expose().as_slice())
+        self.squashing
+            .get(&piece)
+            .map(|piece| piece.expose().as_slice())
     }
 
     /// Lends the live seeds.

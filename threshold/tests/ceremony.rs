@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use organtwin_threshold::inputs::INPUT_DELTA_LOG;
 use organtwin_threshold::{
-    BatchBodies, BatchId, Committee, Digest, InputPad, KeyCeremony, KeyShare, KeygenError, ParameterSet, PartyId, Passive, PieceId,
-    PieceSeeds, PublicKey, SealError, SealingKey, Secret, SeedShare, SessionId, Stage, combine_seed,
-    recombine, squash,
+    BatchBodies, BatchId, Committee, Digest, InputPad, KeyCeremony, KeyShare, KeygenError,
+    ParameterSet, PartyId, Passive, PieceId, PieceSeeds, PublicKey, SealError, SealingKey, Secret,
+    SeedShare, SessionId, Stage, combine_seed, recombine, squash,
 };
 use tfhe::core_crypto::prelude::LweCiphertextOwned;
 
@@ -23,7 +23,10 @@ fn seeds_of(committee: &Committee, session: &SessionId, me: PartyId) -> PieceSee
                 (party, SeedShare::new(bytes))
             })
             .collect();
-        let shares: Vec<_> = shares.iter().map(|(party, share)| (*party, share)).collect();
+        let shares: Vec<_> = shares
+            .iter()
+            .map(|(party, share)| (*party, share))
+            .collect();
         (piece, combine_seed(session, piece, &shares))
     });
     PieceSeeds::new(committee, me, seeds.collect()).unwrap()
@@ -42,17 +45,27 @@ fn start(committee: &Committee, params: ParameterSet) -> Vec<KeyCeremony> {
 }
 
 /// One chunk of every group's vector; all members must agree on it.
-fn vectors(committee: &Committee, parties: &[KeyCeremony], stage: Stage, chunk: u32) -> Vec<Vec<u8>> {
+fn vectors(
+    committee: &Committee,
+    parties: &[KeyCeremony],
+    stage: Stage,
+    chunk: u32,
+) -> Vec<Vec<u8>> {
     let family = committee.family(stage.family());
     family
         .iter()
         .enumerate()
         .map(|(group, members)| {
-            let mut vectors = members
-                .iter()
-                .map(|party| parties[party.index()].group_chunk(stage, group, chunk).unwrap());
+            let mut vectors = members.iter().map(|party| {
+                parties[party.index()]
+                    .group_chunk(stage, group, chunk)
+                    .unwrap()
+            });
             let first = vectors.next().unwrap();
-            assert!(vectors.all(|vector| vector == first), "members of {members} disagree");
+            assert!(
+                vectors.all(|vector| vector == first),
+                "members of {members} disagree"
+            );
             first
         })
         .collect()
@@ -65,7 +78,10 @@ fn run_stage(committee: &Committee, parties: &mut [KeyCeremony], stage: Stage) -
             party.absorb(stage, chunk, &vectors).unwrap();
         }
     }
-    let digests: Vec<Digest> = parties.iter_mut().map(|p| p.finish_stage(stage).unwrap()).collect();
+    let digests: Vec<Digest> = parties
+        .iter_mut()
+        .map(|p| p.finish_stage(stage).unwrap())
+        .collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]));
     digests[0]
 }
@@ -91,7 +107,10 @@ fn ceremony(committee: &Committee) -> (PublicKey, Vec<KeyShare>) {
 fn glwe_key(committee: &Committee, shares: &[KeyShare]) -> Vec<u64> {
     let mut key = vec![0u64; shares[0].params().glwe_size()];
     for piece in committee.pieces() {
-        let values = shares.iter().find_map(|share| share.glwe_piece(*piece)).unwrap();
+        let values = shares
+            .iter()
+            .find_map(|share| share.glwe_piece(*piece))
+            .unwrap();
         for (sum, value) in key.iter_mut().zip(values) {
             *sum = sum.wrapping_add(*value);
         }
@@ -101,7 +120,10 @@ fn glwe_key(committee: &Committee, shares: &[KeyShare]) -> Vec<u64> {
 
 fn decrypt(key: &[u64], ciphertext: &LweCiphertextOwned<u64>) -> u64 {
     let (body, mask) = ciphertext.as_ref().split_last().unwrap();
-    let product = mask.iter().zip(key).fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
+    let product = mask
+        .iter()
+        .zip(key)
+        .fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
     let phase = body.wrapping_sub(product);
     phase.wrapping_add(1 << 58) >> 59
 }
@@ -110,7 +132,10 @@ fn opens(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
     let server = key.evaluation_key().unwrap();
     let squashing = key.noise_squashing_key().unwrap();
     let secret = glwe_key(committee, shares);
-    assert!(secret.iter().all(|bit| *bit <= 1), "the sum of the pieces is not a vector of bits");
+    assert!(
+        secret.iter().all(|bit| *bit <= 1),
+        "the sum of the pieces is not a vector of bits"
+    );
     assert!(secret.contains(&0) && secret.contains(&1));
 
     let table = server.generate_lookup_table(|x| (x * 7 + 3) % 16);
@@ -125,11 +150,17 @@ fn opens(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
             tfhe::shortint::ciphertext::NoiseLevel::NOMINAL,
             server.message_modulus,
             server.carry_modulus,
-            tfhe::shortint::AtomicPatternKind::Standard(tfhe::shortint::PBSOrder::KeyswitchBootstrap),
+            tfhe::shortint::AtomicPatternKind::Standard(
+                tfhe::shortint::PBSOrder::KeyswitchBootstrap,
+            ),
         );
         server.apply_lookup_table_assign(&mut block, &table);
         let image = (value * 7 + 3) % 16;
-        assert_eq!(decrypt(&secret, &block.ct), u64::from(image), "bootstrap of {value}");
+        assert_eq!(
+            decrypt(&secret, &block.ct),
+            u64::from(image),
+            "bootstrap of {value}"
+        );
         blocks.push(block.ct);
         expected.push(image);
     }
@@ -149,21 +180,47 @@ fn opens(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
 fn deposits(committee: &Committee, key: &PublicKey, shares: &[KeyShare]) {
     let info = key.info();
     let hospital = shares[1].me();
-    let batch = BatchId { epoch: 0, hospital, number: 1, polynomials: 1 };
-    let vectors = shares.iter().flat_map(|share| share.batch_vectors(info, &batch).unwrap()).collect();
+    let batch = BatchId {
+        epoch: 0,
+        hospital,
+        number: 1,
+        polynomials: 1,
+    };
+    let vectors = shares
+        .iter()
+        .flat_map(|share| share.batch_vectors(info, &batch).unwrap())
+        .collect();
     let bodies = BatchBodies::combine(info, batch, &vectors).unwrap();
-    let subseed = |piece| shares.iter().find_map(|share| share.batch_subseed(&batch, piece));
-    let subseeds = committee.pieces().iter().map(|piece| (*piece, subseed(*piece).unwrap())).collect();
+    let subseed = |piece| {
+        shares
+            .iter()
+            .find_map(|share| share.batch_subseed(&batch, piece))
+    };
+    let subseeds = committee
+        .pieces()
+        .iter()
+        .map(|piece| (*piece, subseed(*piece).unwrap()))
+        .collect();
     let mut pad = InputPad::new(info, batch, subseeds, 0).unwrap();
     let slots = pad.reserve(300).unwrap();
     let first = slots.first();
     let weights: Vec<u32> = (0..300).map(|slot| slot % 17).collect();
     let published = pad.encrypt(slots, &weights).unwrap();
     let secret = glwe_key(committee, shares);
-    for (ciphertext, weight) in bodies.ciphertexts(first, &published).unwrap().iter().zip(weights) {
+    for (ciphertext, weight) in bodies
+        .ciphertexts(first, &published)
+        .unwrap()
+        .iter()
+        .zip(weights)
+    {
         let (body, mask) = ciphertext.as_ref().split_last().unwrap();
-        let product = mask.iter().zip(&secret).fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
-        let phase = body.wrapping_sub(product).wrapping_add(1 << (INPUT_DELTA_LOG - 1));
+        let product = mask
+            .iter()
+            .zip(&secret)
+            .fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
+        let phase = body
+            .wrapping_sub(product)
+            .wrapping_add(1 << (INPUT_DELTA_LOG - 1));
         assert_eq!(phase >> INPUT_DELTA_LOG, u64::from(weight));
     }
 }
@@ -246,7 +303,10 @@ fn stages_and_chunks_come_in_order() {
     let mut parties = start(&committee, ParameterSet::toy().unwrap());
     assert!(matches!(
         parties[0].group_chunk(Stage::Rows, 0, 0),
-        Err(KeygenError::Order { current: Some(Stage::Bits), asked: Stage::Rows })
+        Err(KeygenError::Order {
+            current: Some(Stage::Bits),
+            asked: Stage::Rows
+        })
     ));
     assert!(matches!(
         parties[0].finish_stage(Stage::Bits),
@@ -255,7 +315,11 @@ fn stages_and_chunks_come_in_order() {
     let vectors = vectors(&committee, &parties, Stage::Bits, 0);
     assert!(matches!(
         parties[0].absorb(Stage::Bits, 1, &vectors),
-        Err(KeygenError::ChunkOrder { expected: 0, got: 1, .. })
+        Err(KeygenError::ChunkOrder {
+            expected: 0,
+            got: 1,
+            ..
+        })
     ));
     assert!(matches!(
         parties[0].absorb(Stage::Bits, 0, &vectors[1..]),
@@ -286,7 +350,10 @@ fn a_public_key_survives_its_bytes_and_refuses_changed_ones() {
     for position in [0, 20, 60, 5000, end] {
         let mut changed = bytes.clone();
         changed[position] ^= 1;
-        assert!(PublicKey::read_from(changed.as_slice()).is_err(), "byte {position}");
+        assert!(
+            PublicKey::read_from(changed.as_slice()).is_err(),
+            "byte {position}"
+        );
     }
     assert!(PublicKey::read_from(&bytes[..end]).is_err());
     bytes.push(0);
@@ -310,14 +377,26 @@ fn a_share_is_sealed_and_unsealed_by_the_same_key_only() {
             again.live_seeds().get(piece).unwrap().expose(),
             share.live_seeds().get(piece).unwrap().expose()
         );
-        assert_eq!((again.me(), again.epoch(), again.key()), (share.me(), 0, share.key()));
-        assert_eq!(KeyShare::unseal(&sealed, &wrong).err(), Some(SealError::WrongKey));
+        assert_eq!(
+            (again.me(), again.epoch(), again.key()),
+            (share.me(), 0, share.key())
+        );
+        assert_eq!(
+            KeyShare::unseal(&sealed, &wrong).err(),
+            Some(SealError::WrongKey)
+        );
         let mut changed = sealed.clone();
         *changed.last_mut().unwrap() ^= 1;
-        assert_eq!(KeyShare::unseal(&changed, &right).err(), Some(SealError::WrongKey));
+        assert_eq!(
+            KeyShare::unseal(&changed, &right).err(),
+            Some(SealError::WrongKey)
+        );
         let raw = share.glwe_piece(piece).unwrap()[0].to_le_bytes();
         assert!(!sealed.windows(8).any(|window| window == raw));
     }
     let sealed = share.seal(&file(1), [3; 24]).unwrap();
-    assert_eq!(KeyShare::unseal(&sealed, &pass("x")).err(), Some(SealError::OtherKind("a key file")));
+    assert_eq!(
+        KeyShare::unseal(&sealed, &pass("x")).err(),
+        Some(SealError::OtherKind("a key file"))
+    );
 }

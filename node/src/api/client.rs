@@ -10,10 +10,11 @@ use super::problem::Problem;
 use super::runtime::{Runtime, Token};
 use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies};
 use crate::config::HospitalDir;
-use crate::private_file::PrivateFileError;
 use crate::hospital::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, ResultView, StudyRequest, StudySpec, StudyView, TwinsView,
+    CeremonyStatus, DepositReport, Forecast, NodeStatus, ResultView, StudyRequest, StudySpec,
+    StudyView, TwinsView,
 };
+use crate::private_file::PrivateFileError;
 
 /// Largest answer: a transcript with its squashed blocks.
 const MAX_ANSWER: u64 = 1 << 30;
@@ -56,7 +57,10 @@ impl Client {
     /// Finds the node of a directory. Nothing is sent yet.
     pub fn open(dir: &HospitalDir) -> Answer<Self> {
         let root = dir.root().to_path_buf();
-        let not_running = |why: String| ClientError::NotRunning { dir: root.clone(), why };
+        let not_running = |why: String| ClientError::NotRunning {
+            dir: root.clone(),
+            why,
+        };
         let runtime = match Runtime::load(&dir.runtime()) {
             Ok(Some(runtime)) => runtime,
             Ok(None) => return Err(not_running(String::new())),
@@ -69,7 +73,12 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(PATIENCE))
             .build();
-        Ok(Self { agent: config.into(), base: format!("http://{}", runtime.api), token, dir: root })
+        Ok(Self {
+            agent: config.into(),
+            base: format!("http://{}", runtime.api),
+            token,
+            dir: root,
+        })
     }
 
     fn send(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Answer<Vec<u8>> {
@@ -88,22 +97,36 @@ impl Client {
             error => ClientError::Broken(error.to_string()),
         })?;
         let status = response.status();
-        let bytes = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let bytes = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .read_to_vec();
         let bytes = bytes.map_err(|error| ClientError::Broken(error.to_string()))?;
         if status.is_success() {
             return Ok(bytes);
         }
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Err(ClientError::Problem(problem)),
-            Err(_) => Err(ClientError::Broken(format!("status {status} without a problem document"))),
+            Err(_) => Err(ClientError::Broken(format!(
+                "status {status} without a problem document"
+            ))),
         }
     }
 
     fn unreachable(&self, why: &str) -> ClientError {
-        ClientError::NotRunning { dir: self.dir.clone(), why: why.to_owned() }
+        ClientError::NotRunning {
+            dir: self.dir.clone(),
+            why: why.to_owned(),
+        }
     }
 
-    fn call<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Answer<T> {
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Answer<T> {
         let bytes = self.send(method, path, body)?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Broken(error.to_string()))
     }
@@ -119,8 +142,11 @@ impl Client {
 
     /// Notes where a peer listens.
     pub fn locate(&self, party: u8, address: &str) -> Answer<()> {
-        let body = json(&LocateRequest { address: address.to_owned() })?;
-        self.send("PUT", &format!("/v1/peers/{party}/address"), Some(body)).map(drop)
+        let body = json(&LocateRequest {
+            address: address.to_owned(),
+        })?;
+        self.send("PUT", &format!("/v1/peers/{party}/address"), Some(body))
+            .map(drop)
     }
 
     /// Signs the roster.
@@ -150,12 +176,17 @@ impl Client {
 
     /// Withdraws a twin.
     pub fn withdraw(&self, id: &str) -> Answer<()> {
-        self.send("DELETE", &format!("/v1/twins/{}", segment(id)), None).map(drop)
+        self.send("DELETE", &format!("/v1/twins/{}", segment(id)), None)
+            .map(drop)
     }
 
     /// Forecasts a study.
     pub fn plan(&self, study: StudySpec) -> Answer<Forecast> {
-        self.call("POST", "/v1/studies/plan", Some(json(&PlanRequest { study })?))
+        self.call(
+            "POST",
+            "/v1/studies/plan",
+            Some(json(&PlanRequest { study })?),
+        )
     }
 
     /// Proposes a study.
@@ -175,13 +206,25 @@ impl Client {
 
     /// Approves a study.
     pub fn approve(&self, id: &str) -> Answer<()> {
-        self.send("POST", &format!("/v1/studies/{}/approval", segment(id)), None).map(drop)
+        self.send(
+            "POST",
+            &format!("/v1/studies/{}/approval", segment(id)),
+            None,
+        )
+        .map(drop)
     }
 
     /// Rejects a study.
     pub fn reject(&self, id: &str, reason: &str) -> Answer<()> {
-        let body = json(&RejectRequest { reason: reason.to_owned() })?;
-        self.send("POST", &format!("/v1/studies/{}/rejection", segment(id)), Some(body)).map(drop)
+        let body = json(&RejectRequest {
+            reason: reason.to_owned(),
+        })?;
+        self.send(
+            "POST",
+            &format!("/v1/studies/{}/rejection", segment(id)),
+            Some(body),
+        )
+        .map(drop)
     }
 
     /// The released result of a study.
@@ -191,7 +234,11 @@ impl Client {
 
     /// The transcript file of a study.
     pub fn transcript(&self, id: &str) -> Answer<Vec<u8>> {
-        self.send("GET", &format!("/v1/studies/{}/transcript", segment(id)), None)
+        self.send(
+            "GET",
+            &format!("/v1/studies/{}/transcript", segment(id)),
+            None,
+        )
     }
 
     /// Ends the node.
@@ -208,5 +255,9 @@ fn json<T: Serialize>(value: &T) -> Answer<Vec<u8>> {
 fn segment(id: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let kept: String = id.chars().filter(plain).take(100).collect();
-    if kept.is_empty() { "-".to_owned() } else { kept }
+    if kept.is_empty() {
+        "-".to_owned()
+    } else {
+        kept
+    }
 }

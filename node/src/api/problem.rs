@@ -46,7 +46,9 @@ impl From<NodeError> for Problem {
             NodeError::NotReady { .. } => StatusCode::CONFLICT,
             NodeError::NotFound { .. } => StatusCode::NOT_FOUND,
             NodeError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            NodeError::Environment { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            NodeError::Environment { source, .. }
+                if source.kind() == std::io::ErrorKind::StorageFull =>
+            {
                 StatusCode::INSUFFICIENT_STORAGE
             }
             NodeError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
@@ -61,7 +63,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self)).into_response();
         let content_type = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
         response
     }
 }

@@ -12,10 +12,12 @@ use organtwin_simulations::{Schema, encode};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput};
+use super::wire::{
+    DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput,
+};
 use crate::hospital::{
-    CeremonyStatus, DepositReport, Forecast, NodeHandle, NodeStatus, PreparedTwin, ResultView, StudyRequest, StudyView,
-    TwinsView,
+    CeremonyStatus, DepositReport, Forecast, NodeHandle, NodeStatus, PreparedTwin, ResultView,
+    StudyRequest, StudyView, TwinsView,
 };
 
 /// Most twins of one deposit.
@@ -45,14 +47,19 @@ pub(super) fn routes() -> Router<NodeHandle> {
 
 /// Reads a JSON body; axum's own extractor answers in plain text, not as a problem.
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::usage(format!("the body is not what is expected: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::usage(format!("the body is not what is expected: {error}")))
 }
 
 async fn status(State(node): State<NodeHandle>) -> Answer<NodeStatus> {
     Ok(axum::Json(node.status().await?))
 }
 
-async fn locate(State(node): State<NodeHandle>, Path(party): Path<u8>, bytes: Bytes) -> Result<StatusCode, Problem> {
+async fn locate(
+    State(node): State<NodeHandle>,
+    Path(party): Path<u8>,
+    bytes: Bytes,
+) -> Result<StatusCode, Problem> {
     let request: LocateRequest = body(&bytes)?;
     node.locate(party, request.address).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -78,17 +85,30 @@ async fn twins(State(node): State<NodeHandle>) -> Answer<TwinsView> {
 async fn deposit(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<DepositReport> {
     let request: DepositRequest = body(&bytes)?;
     if request.twins.is_empty() || request.twins.len() > MAX_TWINS {
-        let detail = format!("expected 1 to {MAX_TWINS} twins, got {}; split the deposit", request.twins.len());
+        let detail = format!(
+            "expected 1 to {MAX_TWINS} twins, got {}; split the deposit",
+            request.twins.len()
+        );
         return Err(Problem::usage(detail));
     }
     let own = node.twins().await?.own;
-    let mut taken: BTreeSet<String> =
-        own.into_iter().filter(|twin| !twin.withdrawn).map(|twin| twin.local_id).collect();
+    let mut taken: BTreeSet<String> = own
+        .into_iter()
+        .filter(|twin| !twin.withdrawn)
+        .map(|twin| twin.local_id)
+        .collect();
     let mut prepared = Vec::with_capacity(request.twins.len());
     for (position, twin) in request.twins.into_iter().enumerate() {
         if !taken.insert(twin.local_id.clone()) {
-            let detail = format!("twin {} of the request is deposited already, or twice in it", position + 1);
-            return Err(Problem::new(StatusCode::CONFLICT, "already_deposited", detail));
+            let detail = format!(
+                "twin {} of the request is deposited already, or twice in it",
+                position + 1
+            );
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "already_deposited",
+                detail,
+            ));
         }
         prepared.push(encoded(position, twin)?);
     }
@@ -96,19 +116,33 @@ async fn deposit(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Deposit
 }
 
 fn encoded(position: usize, twin: TwinInput) -> Result<PreparedTwin, Problem> {
-    let refuse = |what: String| Problem::usage(format!("twin {} of the request: {what}", position + 1));
-    let plain = twin.local_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let refuse =
+        |what: String| Problem::usage(format!("twin {} of the request: {what}", position + 1));
+    let plain = twin
+        .local_id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if twin.local_id.is_empty() || twin.local_id.len() > MAX_LOCAL_ID || !plain {
-        return Err(refuse(format!("expected a local_id of 1 to {MAX_LOCAL_ID} letters, digits, - or _")));
+        return Err(refuse(format!(
+            "expected a local_id of 1 to {MAX_LOCAL_ID} letters, digits, - or _"
+        )));
     }
     if twin.organ != "kidney" {
         return Err(refuse("expected the organ kidney".into()));
     }
-    let weights = encode(&Schema::kidney(), &twin.features).map_err(|error| refuse(error.to_string()))?;
-    Ok(PreparedTwin { local_id: twin.local_id, organ: twin.organ, weights: weights.as_slice().to_vec() })
+    let weights =
+        encode(&Schema::kidney(), &twin.features).map_err(|error| refuse(error.to_string()))?;
+    Ok(PreparedTwin {
+        local_id: twin.local_id,
+        organ: twin.organ,
+        weights: weights.as_slice().to_vec(),
+    })
 }
 
-async fn withdraw(State(node): State<NodeHandle>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn withdraw(
+    State(node): State<NodeHandle>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     node.withdraw(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -120,23 +154,34 @@ async fn plan(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Forecast> 
 
 async fn propose(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Proposed> {
     let request: StudyRequest = body(&bytes)?;
-    Ok(axum::Json(Proposed { study: node.propose(request).await? }))
+    Ok(axum::Json(Proposed {
+        study: node.propose(request).await?,
+    }))
 }
 
 async fn studies(State(node): State<NodeHandle>) -> Answer<Studies> {
-    Ok(axum::Json(Studies { studies: node.studies().await? }))
+    Ok(axum::Json(Studies {
+        studies: node.studies().await?,
+    }))
 }
 
 async fn study(State(node): State<NodeHandle>, Path(id): Path<String>) -> Answer<StudyView> {
     Ok(axum::Json(node.study(id).await?))
 }
 
-async fn approve(State(node): State<NodeHandle>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn approve(
+    State(node): State<NodeHandle>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     node.approve(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn reject(State(node): State<NodeHandle>, Path(id): Path<String>, bytes: Bytes) -> Result<StatusCode, Problem> {
+async fn reject(
+    State(node): State<NodeHandle>,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<StatusCode, Problem> {
     let request: RejectRequest = body(&bytes)?;
     node.reject(id, request.reason).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -146,7 +191,10 @@ async fn result(State(node): State<NodeHandle>, Path(id): Path<String>) -> Answe
     Ok(axum::Json(node.result(id).await?))
 }
 
-async fn transcript(State(node): State<NodeHandle>, Path(id): Path<String>) -> Result<impl IntoResponse, Problem> {
+async fn transcript(
+    State(node): State<NodeHandle>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
     let bytes = node.transcript(id).await?;
     Ok(([(header::CONTENT_TYPE, "application/cbor")], bytes))
 }

@@ -28,12 +28,18 @@ pub struct Runtime {
 impl Runtime {
     /// The runtime of this process.
     pub fn new(api: impl Into<String>, listen: Vec<String>) -> Self {
-        Self { schema: "organtwin.node/1".into(), api: api.into(), listen, pid: std::process::id() }
+        Self {
+            schema: "organtwin.node/1".into(),
+            api: api.into(),
+            listen,
+            pid: std::process::id(),
+        }
     }
 
     /// Writes `node.json` so that a reader sees the old file or the new one.
     pub fn save(&self, path: &Path) -> Result<(), StartError> {
-        let text = serde_json::to_vec_pretty(self).map_err(|error| StartError::io(path, error.into()))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|error| StartError::io(path, error.into()))?;
         let beside = path.with_extension("json.new");
         std::fs::write(&beside, text).map_err(|source| StartError::io(&beside, source))?;
         std::fs::rename(&beside, path).map_err(|source| StartError::io(path, source))

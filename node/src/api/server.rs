@@ -31,13 +31,17 @@ pub enum ServeError {
         given: String,
     },
     /// The API would be reachable from elsewhere.
-    #[error("api.listen is {address}, which is not a loopback address; put a proxy with TLS before the node to reach it from elsewhere")]
+    #[error(
+        "api.listen is {address}, which is not a loopback address; put a proxy with TLS before the node to reach it from elsewhere"
+    )]
     NotLoopback {
         /// What the configuration says.
         address: SocketAddr,
     },
     /// The port is taken.
-    #[error("cannot listen on {address} for the API: {source}; choose another `api.listen` in organtwin.toml, or port 0 for a free one")]
+    #[error(
+        "cannot listen on {address} for the API: {source}; choose another `api.listen` in organtwin.toml, or port 0 for a free one"
+    )]
     Listen {
         /// What the configuration says.
         address: SocketAddr,
@@ -55,8 +59,9 @@ pub struct ApiServer {
 impl ApiServer {
     /// Binds a loopback address.
     pub async fn bind(listen: &str) -> Result<Self, ServeError> {
-        let address: SocketAddr =
-            listen.parse().map_err(|_| ServeError::Address { given: listen.chars().take(100).collect() })?;
+        let address: SocketAddr = listen.parse().map_err(|_| ServeError::Address {
+            given: listen.chars().take(100).collect(),
+        })?;
         if !address.ip().is_loopback() {
             return Err(ServeError::NotLoopback { address });
         }
@@ -78,16 +83,31 @@ impl ApiServer {
         token: Token,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let gate = Arc::new(Gate { token, free: Semaphore::new(MAX_REQUESTS) });
+        let gate = Arc::new(Gate {
+            token,
+            free: Semaphore::new(MAX_REQUESTS),
+        });
         let app = routes()
-            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route"))
+            .fallback(async || {
+                Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "no_such_route",
+                    "there is no such route",
+                )
+            })
             .method_not_allowed_fallback(async || {
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", "the route has no such method")
+                Problem::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "no_such_method",
+                    "the route has no such method",
+                )
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(gate, admit))
             .with_state(node);
-        axum::serve(self.listener, app).with_graceful_shutdown(stop).await
+        axum::serve(self.listener, app)
+            .with_graceful_shutdown(stop)
+            .await
     }
 }
 
@@ -97,10 +117,14 @@ struct Gate {
 }
 
 async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let offered = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let offered = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let offered = offered.and_then(|value| value.strip_prefix("Bearer "));
     if !offered.is_some_and(|offered| gate.token.matches(offered)) {
-        let detail = "expected the token of the directory's file api-token as `Authorization: Bearer TOKEN`";
+        let detail =
+            "expected the token of the directory's file api-token as `Authorization: Bearer TOKEN`";
         return Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).into_response();
     }
     let Ok(_free) = gate.free.try_acquire() else {
@@ -115,7 +139,11 @@ async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
         content_type.is_some_and(|value| value == "application/problem+json")
     };
     if status.is_client_error() && !is_problem(&response) {
-        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "usage" };
+        let code = if status == StatusCode::PAYLOAD_TOO_LARGE {
+            "too_large"
+        } else {
+            "usage"
+        };
         let detail = match code {
             "too_large" => format!("expected a body of at most {MAX_BODY} bytes"),
             _ => "the request is not what the route expects".to_owned(),

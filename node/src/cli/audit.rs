@@ -60,7 +60,10 @@ fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let view = serde_json::json!({ "file": args.output, "bytes": transcript.len() });
     args.common.output.show("organtwin.exported/1", &view, || {
         let size = bytes(transcript.len() as u64);
-        format!("wrote {} ({size}); check it anywhere with `organtwin audit verify`", args.output.display())
+        format!(
+            "wrote {} ({size}); check it anywhere with `organtwin audit verify`",
+            args.output.display()
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -68,8 +71,13 @@ fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
 fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let transcript = read_file(&args.file, MAX_TRANSCRIPT_BYTES as u64)?;
     let audit = audit::verify(&transcript);
-    args.output.show("organtwin.audit/1", &audit, || text(&audit));
-    Ok(if audit.passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    args.output
+        .show("organtwin.audit/1", &audit, || text(&audit));
+    Ok(if audit.passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn text(audit: &Audit) -> String {
@@ -81,6 +89,10 @@ fn text(audit: &Audit) -> String {
     for study in &audit.studies {
         text += &format!("\n\n{}\n{}", study.title, study.text);
     }
-    let verdict = if audit.passed { "every check passed" } else { "the audit FAILED" };
+    let verdict = if audit.passed {
+        "every check passed"
+    } else {
+        "the audit FAILED"
+    };
     text + "\n" + verdict
 }

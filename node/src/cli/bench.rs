@@ -87,9 +87,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let key = OwnKey::production().map_err(|error| bug(error.to_string()))?;
     let mut decisions = Vec::new();
     for (bits, thresholds) in [(8, 1), (10, 1), (12, 1), (10, 5), (12, 5), (12, 10)] {
-        decisions.push(measure::decisions(&key, bits, thresholds, &clock).map_err(|error| bug(error.to_string()))?);
+        decisions.push(
+            measure::decisions(&key, bits, thresholds, &clock)
+                .map_err(|error| bug(error.to_string()))?,
+        );
     }
-    let efficiency = measure::efficiency(&key, args.shards, &clock).map_err(|error| bug(error.to_string()))?;
+    let efficiency =
+        measure::efficiency(&key, args.shards, &clock).map_err(|error| bug(error.to_string()))?;
     let schema = Schema::kidney();
     let bench = Bench {
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -98,16 +102,24 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         efficiency,
         twin_bytes: schema.slots() as u64 * BYTES_PER_WEIGHT,
         twin_weights: schema.slots(),
-        linear_score: LinearScore { bootstraps: 0, encode_microseconds: encoding(&schema).map_err(bug)? },
+        linear_score: LinearScore {
+            bootstraps: 0,
+            encode_microseconds: encoding(&schema).map_err(bug)?,
+        },
         elsewhere: ELSEWHERE.into(),
     };
-    args.output.show("organtwin.bench/1", &bench, || text(&bench));
+    args.output
+        .show("organtwin.bench/1", &bench, || text(&bench));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Microseconds that a hospital needs to encode one patient.
 fn encoding(schema: &Schema) -> Result<f64, String> {
-    let features: Features = [("crcl_goti_ml_min".to_owned(), Some(80.0)), ("age_years".to_owned(), Some(61.0))].into();
+    let features: Features = [
+        ("crcl_goti_ml_min".to_owned(), Some(80.0)),
+        ("age_years".to_owned(), Some(61.0)),
+    ]
+    .into();
     let rounds = 1000;
     let start = Instant::now();
     for _ in 0..rounds {
@@ -118,18 +130,32 @@ fn encoding(schema: &Schema) -> Result<f64, String> {
 
 fn text(bench: &Bench) -> String {
     let mut rows = vec![
-        vec!["one bootstrap, one core".into(), format!("{:.1} ms", bench.bootstrap_milliseconds), String::new()],
+        vec![
+            "one bootstrap, one core".into(),
+            format!("{:.1} ms", bench.bootstrap_milliseconds),
+            String::new(),
+        ],
         vec![
             "evaluating shards in one process".into(),
-            format!("{:.1} % of {} cores", bench.efficiency.efficiency * 100.0, bench.efficiency.cores),
+            format!(
+                "{:.1} % of {} cores",
+                bench.efficiency.efficiency * 100.0,
+                bench.efficiency.cores
+            ),
             "95 %".into(),
         ],
     ];
     for cost in &bench.decisions {
         let reach = if cost.thresholds >= 5 { "3 each" } else { "5" };
         rows.push(vec![
-            format!("{} exact decisions on a sum of {} bits", cost.thresholds, cost.bits),
-            format!("{} bootstraps, {:.2} each", cost.bootstraps, cost.per_threshold),
+            format!(
+                "{} exact decisions on a sum of {} bits",
+                cost.thresholds, cost.bits
+            ),
+            format!(
+                "{} bootstraps, {:.2} each",
+                cost.bootstraps, cost.per_threshold
+            ),
             reach.into(),
         ]);
     }
@@ -140,11 +166,18 @@ fn text(bench: &Bench) -> String {
     ]);
     rows.push(vec![
         "encoding a patient; then any function of one axis is a linear form".into(),
-        format!("{:.0} us, 0 bootstraps", bench.linear_score.encode_microseconds),
+        format!(
+            "{:.0} us, 0 bootstraps",
+            bench.linear_score.encode_microseconds
+        ),
         String::new(),
     ]);
     let elsewhere = bench.elsewhere.iter().map(|other| {
-        vec![other.what.to_owned(), other.command.to_owned(), other.reach.to_owned()]
+        vec![
+            other.what.to_owned(),
+            other.command.to_owned(),
+            other.reach.to_owned(),
+        ]
     });
     format!(
         "{}\n\n{}",

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::Common;
 use super::failure::Failure;
 use super::output::{Output, bar, bytes, short};
-use super::Common;
 use crate::api::Client;
 use crate::hospital::CeremonyStatus;
 
@@ -73,18 +73,31 @@ fn wait(client: &Client, output: Output) -> Result<CeremonyStatus, Failure> {
 
 fn show(output: Output, status: &CeremonyStatus) -> ExitCode {
     output.show("organtwin.ceremony/1", status, || text(status));
-    if status.phase == "aborted" { ExitCode::from(1) } else { ExitCode::SUCCESS }
+    if status.phase == "aborted" {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn text(status: &CeremonyStatus) -> String {
     let mut text = match status.phase.as_str() {
-        "none" => "no ceremony yet; start one on every node with `organtwin ceremony start`".to_owned(),
+        "none" => {
+            "no ceremony yet; start one on every node with `organtwin ceremony start`".to_owned()
+        }
         "done" => format!("the joint key is certified ({:.1} s)", status.seconds),
         "aborted" => format!("the ceremony was aborted after {:.1} s", status.seconds),
-        phase => format!("{phase}: {} of {} chunks, {:.1} s", status.done, status.total, status.seconds),
+        phase => format!(
+            "{phase}: {} of {} chunks, {:.1} s",
+            status.done, status.total, status.seconds
+        ),
     };
     if status.bytes_forecast > 0 {
-        text += &format!("\nsent      {} of {} forecast", bytes(status.bytes_sent), bytes(status.bytes_forecast));
+        text += &format!(
+            "\nsent      {} of {} forecast",
+            bytes(status.bytes_sent),
+            bytes(status.bytes_forecast)
+        );
     }
     if let Some(certificate) = &status.certificate {
         text += &format!("\ncertificate {}", short(certificate));

@@ -33,7 +33,10 @@ impl Failure {
         let (kind, code) = self.code();
         let (Self::Check(message) | Self::Usage(message) | Self::Environment(message)) = self;
         if output.json {
-            output.object("organtwin.error/1", &serde_json::json!({ "kind": kind, "message": message }));
+            output.object(
+                "organtwin.error/1",
+                &serde_json::json!({ "kind": kind, "message": message }),
+            );
         } else {
             output::complain(&message);
         }
@@ -49,7 +52,9 @@ impl From<ClientError> for Failure {
         match error {
             ClientError::Problem(problem) => match problem.code.as_str() {
                 "usage" | "not_found" => Self::Usage(message),
-                "environment" | "stopped" | "busy" | "unauthorized" | "bug" => Self::Environment(message),
+                "environment" | "stopped" | "busy" | "unauthorized" | "bug" => {
+                    Self::Environment(message)
+                }
                 _ => Self::Check(message),
             },
             _ => Self::Environment(message),
@@ -109,7 +114,10 @@ pub(crate) fn read_file(path: &std::path::Path, limit: u64) -> Result<Vec<u8>, F
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::Usage(format!("{} is larger than {limit} bytes", path.display())));
+        return Err(Failure::Usage(format!(
+            "{} is larger than {limit} bytes",
+            path.display()
+        )));
     }
     Ok(bytes)
 }
@@ -119,12 +127,20 @@ pub(crate) fn write_new_file(path: &std::path::Path, bytes: &[u8]) -> Result<(),
     use std::io::Write;
     let io = |error: std::io::Error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "; it exists: name another file, or remove it first",
+            std::io::ErrorKind::AlreadyExists => {
+                "; it exists: name another file, or remove it first"
+            }
             std::io::ErrorKind::StorageFull => "; the disk is full",
             _ => "",
         };
         Failure::Environment(format!("{}: {error}{hint}", path.display()))
     };
-    let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(io)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(io)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(io)
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::Common;
 use super::failure::Failure;
 use super::output::{bytes, short, table};
-use super::Common;
 use crate::api::Token;
 use crate::config::{Config, SealConfig};
 use crate::hospital::NodeStatus;
@@ -43,7 +43,9 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
     let dir = args.common.hospital();
     if dir.config().exists() {
         let place = dir.root().display();
-        return Err(Failure::Usage(format!("{place} is a hospital's directory already; choose another --dir")));
+        return Err(Failure::Usage(format!(
+            "{place} is a hospital's directory already; choose another --dir"
+        )));
     }
     let mut config = Config::new(args.name.clone());
     config.network.listen = vec![args.listen.clone()];
@@ -51,7 +53,8 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
     if !args.key_file {
         config.seal = SealConfig::Passphrase;
     }
-    let created = identity::create(&dir, &config).map_err(|error| super::roster::identity_failure(&error))?;
+    let created =
+        identity::create(&dir, &config).map_err(|error| super::roster::identity_failure(&error))?;
     Token::load_or_create(&dir.api_token())?;
     private_file::load_or_create(&dir.identity().join(super::twin::PSEUDONYM_KEY))?;
     let view = InitView {
@@ -72,7 +75,9 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
 
 pub(super) fn status(common: &Common) -> Result<ExitCode, Failure> {
     let status = common.client()?.status()?;
-    common.output.show("organtwin.status/1", &status, || text(&status));
+    common
+        .output
+        .show("organtwin.status/1", &status, || text(&status));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,14 +100,27 @@ fn text(status: &NodeStatus) -> String {
     };
     text += &format!(
         "{} own twins, {} eligible; {} studies; {} of {} openings spent\n",
-        status.twins_own, status.twins_eligible, status.studies, status.openings_spent, status.openings_limit
+        status.twins_own,
+        status.twins_eligible,
+        status.studies,
+        status.openings_spent,
+        status.openings_limit
     );
     let rows = status.peers.iter().map(|peer| {
         let word = if peer.connected { "connected" } else { "away" };
-        vec![peer.party.to_string(), peer.name.clone(), word.into(), peer.statements.to_string()]
+        vec![
+            peer.party.to_string(),
+            peer.name.clone(),
+            word.into(),
+            peer.statements.to_string(),
+        ]
     });
     text += &table(&["party", "name", "", "statements"], rows);
-    text += &format!("\npeak memory {} MiB, sent {}\n", status.peak_memory_mib, bytes(status.bytes_sent));
+    text += &format!(
+        "\npeak memory {} MiB, sent {}\n",
+        status.peak_memory_mib,
+        bytes(status.bytes_sent)
+    );
     for address in &status.listen {
         text += &format!("listens on {address}\n");
     }

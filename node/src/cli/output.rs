@@ -20,7 +20,9 @@ impl Output {
         let mut object = serde_json::Map::new();
         object.insert("schema".into(), schema.into());
         match serde_json::to_value(view) {
-            Ok(Value::Object(fields)) => object.extend(fields.into_iter().filter(|(name, _)| name != "schema")),
+            Ok(Value::Object(fields)) => {
+                object.extend(fields.into_iter().filter(|(name, _)| name != "schema"))
+            }
             Ok(value) => drop(object.insert("value".into(), value)),
             Err(_) => {}
         }
@@ -65,7 +67,9 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
 
 /// Names and values, one a line.
 pub(crate) fn lines(rows: Vec<(&str, String)>) -> String {
-    rows.into_iter().map(|(name, value)| format!("{name:14}{value}\n")).collect()
+    rows.into_iter()
+        .map(|(name, value)| format!("{name:14}{value}\n"))
+        .collect()
 }
 
 /// A progress bar on a terminal, and nothing elsewhere.
@@ -74,7 +78,9 @@ pub(crate) fn bar(output: Output) -> indicatif::ProgressBar {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(0);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} {eta}") {
+    if let Ok(style) =
+        indicatif::ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} {eta}")
+    {
         bar.set_style(style);
     }
     bar

@@ -25,12 +25,18 @@ pub(super) struct ParamsArgs {
 }
 
 pub(super) fn run(args: &ParamsArgs) -> Result<ExitCode, Failure> {
-    let passive = if args.allow_passive { Passive::Allow } else { Passive::Refuse };
+    let passive = if args.allow_passive {
+        Passive::Allow
+    } else {
+        Passive::Refuse
+    };
     let committee = Committee::new(args.parties, args.threshold, passive)
         .map_err(|error| Failure::Usage(format!("{error}; --allow-passive accepts n <= 3t")))?;
-    let set = ParameterSet::production().map_err(|error| Failure::Environment(error.to_string()))?;
+    let set =
+        ParameterSet::production().map_err(|error| Failure::Environment(error.to_string()))?;
     let forecast = forecast(&committee, &set);
-    args.output.show("organtwin.params/1", &forecast, || text(&forecast));
+    args.output
+        .show("organtwin.params/1", &forecast, || text(&forecast));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -43,9 +49,27 @@ fn text(forecast: &Forecast) -> String {
     let sent = &forecast.bytes_sent_per_party;
     let mut rows = vec![
         ("parameters", forecast.parameters.clone()),
-        ("committee", format!("n = {}, t = {}, {security} security", forecast.parties, forecast.threshold)),
-        ("pieces", format!("{} of every secret, {} at each party", forecast.pieces, forecast.pieces_per_party)),
-        ("groups", format!("{} linear, {} quadratic, {} live", groups.linear, groups.quadratic, groups.live)),
+        (
+            "committee",
+            format!(
+                "n = {}, t = {}, {security} security",
+                forecast.parties, forecast.threshold
+            ),
+        ),
+        (
+            "pieces",
+            format!(
+                "{} of every secret, {} at each party",
+                forecast.pieces, forecast.pieces_per_party
+            ),
+        ),
+        (
+            "groups",
+            format!(
+                "{} linear, {} quadratic, {} live",
+                groups.linear, groups.quadratic, groups.live
+            ),
+        ),
         (
             "ceremony",
             format!(
@@ -65,12 +89,31 @@ fn text(forecast: &Forecast) -> String {
         ),
     ];
     for level in &forecast.noise_levels {
-        let mark = if level.level == forecast.max_noise_level { "; the highest that is planned with" } else { "" };
-        rows.push(("failure", format!("2^{:.2} a bootstrap at noise level {}{mark}", level.log2_failure, level.level)));
+        let mark = if level.level == forecast.max_noise_level {
+            "; the highest that is planned with"
+        } else {
+            ""
+        };
+        rows.push((
+            "failure",
+            format!(
+                "2^{:.2} a bootstrap at noise level {}{mark}",
+                level.log2_failure, level.level
+            ),
+        ));
     }
-    rows.push(("flooding", format!("width 2^{:.2}", forecast.flooding_width_log2)));
+    rows.push((
+        "flooding",
+        format!("width 2^{:.2}", forecast.flooding_width_log2),
+    ));
     for limit in &forecast.openings {
-        rows.push(("openings", format!("{} blocks over the key's life at {} bits", limit.blocks, limit.bits)));
+        rows.push((
+            "openings",
+            format!(
+                "{} blocks over the key's life at {} bits",
+                limit.blocks, limit.bits
+            ),
+        ));
     }
     lines(rows)
 }

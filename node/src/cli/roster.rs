@@ -8,9 +8,9 @@ use organtwin_protocol::roster::{PassivePolicy, Roster};
 use organtwin_threshold::determinism::instruction_class;
 use serde::Serialize;
 
+use super::Common;
 use super::failure::{Failure, read_file, write_new_file};
 use super::output::{Output, short, table};
-use super::Common;
 use crate::config::{Config, HospitalDir};
 use crate::hospital::StartError;
 use crate::identity::{self, Invitation, RosterTerms};
@@ -102,7 +102,11 @@ impl RosterView {
             digest: roster.digest().to_string(),
             parties: roster.parties(),
             threshold: roster.threshold(),
-            security: if roster.needs_all() { "passive" } else { "active" },
+            security: if roster.needs_all() {
+                "passive"
+            } else {
+                "active"
+            },
             parameters: roster.parameters().to_owned(),
             instruction_class: roster.instruction_class().to_owned(),
             members: members.collect(),
@@ -111,7 +115,11 @@ impl RosterView {
 
     fn text(&self) -> String {
         let rows = self.members.iter().map(|member| {
-            vec![member.party.to_string(), member.name.clone(), member.peer_id.clone().unwrap_or_default()]
+            vec![
+                member.party.to_string(),
+                member.name.clone(),
+                member.peer_id.clone().unwrap_or_default(),
+            ]
         });
         format!(
             "'{}': n = {}, t = {}, {} security, machines of class {}\nroster {}\n{}",
@@ -143,18 +151,24 @@ impl RosterCommand {
             Self::Locate(args) => {
                 args.common.client()?.locate(args.party, &args.address)?;
                 let view = serde_json::json!({ "party": args.party, "address": args.address });
-                args.common.output.show("organtwin.located/1", &view, || "noted".into());
+                args.common
+                    .output
+                    .show("organtwin.located/1", &view, || "noted".into());
             }
             Self::Sign(common) => {
                 let client = common.client()?;
                 client.sign_roster()?;
                 let signed = client.status()?.roster_signed_by;
                 let view = serde_json::json!({ "signed_by": signed });
-                common.output.show("organtwin.signed/1", &view, || format!("signed; {} have so far", signed.len()));
+                common.output.show("organtwin.signed/1", &view, || {
+                    format!("signed; {} have so far", signed.len())
+                });
             }
             Self::Show(common) => {
                 let view = RosterView::new(&read_roster(&common.hospital())?);
-                common.output.show("organtwin.roster/1", &view, || view.text());
+                common
+                    .output
+                    .show("organtwin.roster/1", &view, || view.text());
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -164,13 +178,19 @@ impl RosterCommand {
 fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let invitation = identity::load(&dir).map_err(|error| identity_failure(&error))?.invitation(&config.name);
-    let text = serde_json::to_vec_pretty(&invitation).map_err(|error| Failure::Environment(error.to_string()))?;
+    let invitation = identity::load(&dir)
+        .map_err(|error| identity_failure(&error))?
+        .invitation(&config.name);
+    let text = serde_json::to_vec_pretty(&invitation)
+        .map_err(|error| Failure::Environment(error.to_string()))?;
     write_new_file(&args.output, &text)?;
     let fingerprint = invitation.fingerprint();
     let view = serde_json::json!({ "file": args.output, "fingerprint": fingerprint });
     args.common.output.show("organtwin.invited/1", &view, || {
-        format!("wrote {}\nfingerprint {fingerprint}: say it over another channel", args.output.display())
+        format!(
+            "wrote {}\nfingerprint {fingerprint}: say it over another channel",
+            args.output.display()
+        )
     });
     Ok(())
 }
@@ -178,38 +198,55 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
 fn create(args: &CreateArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let own = identity::load(&dir).map_err(|error| identity_failure(&error))?.invitation(&config.name);
+    let own = identity::load(&dir)
+        .map_err(|error| identity_failure(&error))?
+        .invitation(&config.name);
     let mut invitations = Vec::new();
     for path in &args.invitations {
         let bytes = read_file(path, MAX_FILE)?;
-        let invitation: Invitation = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::Usage(format!("{}: no invitation: {error}", path.display())))?;
+        let invitation: Invitation = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::Usage(format!("{}: no invitation: {error}", path.display()))
+        })?;
         invitations.push(invitation);
     }
     if !invitations.contains(&own) {
-        return Err(Failure::Usage("this hospital's own invitation is not among the files; add it".into()));
+        return Err(Failure::Usage(
+            "this hospital's own invitation is not among the files; add it".into(),
+        ));
     }
-    let passive = if args.allow_passive { PassivePolicy::Allowed } else { PassivePolicy::Refused };
+    let passive = if args.allow_passive {
+        PassivePolicy::Allowed
+    } else {
+        PassivePolicy::Refused
+    };
     let terms = RosterTerms {
         consortium: args.consortium.clone(),
         threshold: args.threshold,
         passive,
-        instruction_class: args.instruction_class.clone().unwrap_or_else(|| instruction_class().to_owned()),
+        instruction_class: args
+            .instruction_class
+            .clone()
+            .unwrap_or_else(|| instruction_class().to_owned()),
     };
-    let roster =
-        identity::make_roster(terms, &invitations).map_err(|error| Failure::Usage(error.to_string()))?;
-    let bytes = roster.encode().map_err(|error| Failure::Usage(error.to_string()))?;
+    let roster = identity::make_roster(terms, &invitations)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let bytes = roster
+        .encode()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let path = dir.roster();
     match std::fs::read(&path) {
         Ok(present) if present == bytes => {}
         Ok(_) => {
-            let what = "there is another roster already; a changed consortium needs new directories";
+            let what =
+                "there is another roster already; a changed consortium needs new directories";
             return Err(Failure::Usage(format!("{}: {what}", path.display())));
         }
         Err(_) => write_new_file(&path, &bytes)?,
     }
     let view = RosterView::new(&roster);
-    args.common.output.show("organtwin.roster/1", &view, || view.text());
+    args.common
+        .output
+        .show("organtwin.roster/1", &view, || view.text());
     Ok(())
 }
 
@@ -220,7 +257,13 @@ fn read_roster(dir: &HospitalDir) -> Result<Roster, Failure> {
         return Err(Failure::Usage(format!("{}: {what}", path.display())));
     }
     let bytes = read_file(&path, MAX_FILE)?;
-    Roster::decode(&bytes).map_err(|error| StartError::Damaged { path, what: error.to_string() }.into())
+    Roster::decode(&bytes).map_err(|error| {
+        StartError::Damaged {
+            path,
+            what: error.to_string(),
+        }
+        .into()
+    })
 }
 
 pub(super) fn identity_failure(error: &identity::IdentityError) -> Failure {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::Common;
 use super::failure::Failure;
 use super::output::{self, Output};
-use super::Common;
 use crate::api::{ApiServer, Runtime, Token};
 use crate::config::{Config, HospitalDir, SealConfig};
 use crate::hospital::{self, StartOptions};
@@ -40,7 +40,12 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(args: &RunArgs, dir: &HospitalDir, config: &Config, options: StartOptions) -> Result<(), Failure> {
+async fn serve(
+    args: &RunArgs,
+    dir: &HospitalDir,
+    config: &Config,
+    options: StartOptions,
+) -> Result<(), Failure> {
     let api = ApiServer::bind(&config.api.listen).await?;
     let node = hospital::start(dir.root(), options).await?;
     let token = Token::load_or_create(&dir.api_token())?;
@@ -91,7 +96,11 @@ async fn asked_to_stop(until_stdin_closes: bool) {
         // A thread of its own: tokio's standard input would keep the runtime from ending.
         std::thread::spawn(move || {
             let mut sink = [0u8; 256];
-            while std::io::stdin().lock().read(&mut sink).is_ok_and(|read| read > 0) {}
+            while std::io::stdin()
+                .lock()
+                .read(&mut sink)
+                .is_ok_and(|read| read > 0)
+            {}
             let _ = closed.send(());
         });
     } else {
@@ -123,15 +132,23 @@ pub(super) fn passphrase(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     if let Ok(given) = std::env::var("ORGANTWIN_PASSPHRASE") {
         return Ok(Zeroizing::new(given));
     }
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-        Failure::Environment(format!("no passphrase: {error}; set ORGANTWIN_PASSPHRASE or start from a terminal"))
-    })
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            Failure::Environment(format!(
+                "no passphrase: {error}; set ORGANTWIN_PASSPHRASE or start from a terminal"
+            ))
+        })
 }
 
 fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("ORGANTWIN_LOG").unwrap_or_else(|_| EnvFilter::new("warn,organtwin=info"));
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let filter = EnvFilter::try_from_env("ORGANTWIN_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,organtwin=info"));
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     if logger.try_init().is_err() {
         output::complain("a logger is set already");
     }

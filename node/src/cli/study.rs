@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use organtwin_simulations::{Program, Schema};
 
+use super::Common;
 use super::failure::{Failure, read_file};
 use super::output::{Output, bar, bytes, lines, say, short, table};
-use super::Common;
 use crate::hospital::{Forecast, StudyRequest, StudyView};
 
 const MAX_STUDY_FILE: u64 = 64 * 1024;
@@ -77,7 +77,8 @@ pub(crate) fn read_study(path: &std::path::Path) -> Result<StudyRequest, Failure
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text".into()))?;
     let request: StudyRequest = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Program::compile(&request.study, &Schema::kidney()).map_err(|error| wrong(error.to_string()))?;
+    Program::compile(&request.study, &Schema::kidney())
+        .map_err(|error| wrong(error.to_string()))?;
     Ok(request)
 }
 
@@ -97,7 +98,11 @@ impl StudyCommand {
             Self::Plan(args) => {
                 let request = read_study(&args.file)?;
                 let forecast = args.common.client()?.plan(request.study)?;
-                args.common.output.show("organtwin.forecast/1", &forecast, || forecast_text(&forecast));
+                args.common
+                    .output
+                    .show("organtwin.forecast/1", &forecast, || {
+                        forecast_text(&forecast)
+                    });
             }
             Self::Propose(args) => {
                 let request = read_study(&args.file)?;
@@ -109,11 +114,15 @@ impl StudyCommand {
             }
             Self::List(common) => {
                 let studies = common.client()?.studies()?;
-                common.output.show("organtwin.studies/1", &studies, || list_text(&studies.studies));
+                common.output.show("organtwin.studies/1", &studies, || {
+                    list_text(&studies.studies)
+                });
             }
             Self::Show(args) => {
                 let study = args.common.client()?.study(&args.study)?;
-                args.common.output.show("organtwin.study/1", &study, || study_text(&study));
+                args.common
+                    .output
+                    .show("organtwin.study/1", &study, || study_text(&study));
             }
             Self::Approve(args) => {
                 let client = args.common.client()?;
@@ -132,7 +141,9 @@ impl StudyCommand {
 }
 
 fn decided(common: &Common, study: &StudyView, word: &str) {
-    common.output.show("organtwin.study/1", study, || format!("{word}\n{}", study_text(study)));
+    common.output.show("organtwin.study/1", study, || {
+        format!("{word}\n{}", study_text(study))
+    });
 }
 
 fn result(args: &ResultArgs) -> Result<ExitCode, Failure> {
@@ -167,7 +178,13 @@ fn list_text(studies: &[StudyView]) -> String {
     }
     let rows = studies.iter().map(|study| {
         let decided = format!("{} of {}", study.approvals.len(), study.quorum);
-        vec![short(&study.id).to_owned(), study.phase.clone(), decided, study.twins.to_string(), study.title.clone()]
+        vec![
+            short(&study.id).to_owned(),
+            study.phase.clone(),
+            decided,
+            study.twins.to_string(),
+            study.title.clone(),
+        ]
     });
     table(&["study", "phase", "approvals", "twins", "title"], rows)
 }
@@ -175,7 +192,11 @@ fn list_text(studies: &[StudyView]) -> String {
 fn study_text(study: &StudyView) -> String {
     let parties = |parties: &[u8]| {
         let names: Vec<String> = parties.iter().map(u8::to_string).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
     };
     let mut rows = vec![
         ("study", study.id.clone()),
@@ -183,7 +204,10 @@ fn study_text(study: &StudyView) -> String {
         ("question", study.question.clone()),
         ("proposed by", format!("party {}", study.proposer)),
         ("phase", study.phase.replace('_', " ")),
-        ("approved by", format!("{} (needs {})", parties(&study.approvals), study.quorum)),
+        (
+            "approved by",
+            format!("{} (needs {})", parties(&study.approvals), study.quorum),
+        ),
     ];
     for (party, reason) in &study.rejections {
         rows.push(("rejected by", format!("party {party}: {reason}")));
@@ -191,9 +215,19 @@ fn study_text(study: &StudyView) -> String {
     if let Some(reason) = &study.reason {
         rows.push(("because", reason.clone()));
     }
-    rows.push(("twins", format!("{} in {} hospitals", study.twins, study.twins_per_hospital.len())));
+    rows.push((
+        "twins",
+        format!(
+            "{} in {} hospitals",
+            study.twins,
+            study.twins_per_hospital.len()
+        ),
+    ));
     rows.push(("smallest cell", study.k.to_string()));
-    rows.push(("shards", format!("{} of {}", study.shards_done, study.shards_total)));
+    rows.push((
+        "shards",
+        format!("{} of {}", study.shards_done, study.shards_total),
+    ));
     if let Some(eta) = study.eta_seconds {
         rows.push(("still", format!("{eta:.0} s")));
     }
@@ -202,13 +236,38 @@ fn study_text(study: &StudyView) -> String {
 
 fn forecast_text(forecast: &Forecast) -> String {
     let mut text = lines(vec![
-        ("twins", format!("{} in {} hospitals", forecast.twins, forecast.twins_per_hospital.len())),
+        (
+            "twins",
+            format!(
+                "{} in {} hospitals",
+                forecast.twins,
+                forecast.twins_per_hospital.len()
+            ),
+        ),
         ("shards", forecast.shards.to_string()),
-        ("bootstraps", format!("{} a patient, {} by all nodes", forecast.bootstraps_per_patient, forecast.bootstraps_all_nodes)),
-        ("failure", format!("2^{:.1} for the whole study", forecast.log2_failure)),
-        ("time", format!("about {:.0} s on this machine", forecast.seconds)),
-        ("sent", format!("{} to each peer", bytes(forecast.bytes_per_peer))),
-        ("rounding", format!("at most {:.3} {}", forecast.error, forecast.error_unit)),
+        (
+            "bootstraps",
+            format!(
+                "{} a patient, {} by all nodes",
+                forecast.bootstraps_per_patient, forecast.bootstraps_all_nodes
+            ),
+        ),
+        (
+            "failure",
+            format!("2^{:.1} for the whole study", forecast.log2_failure),
+        ),
+        (
+            "time",
+            format!("about {:.0} s on this machine", forecast.seconds),
+        ),
+        (
+            "sent",
+            format!("{} to each peer", bytes(forecast.bytes_per_peer)),
+        ),
+        (
+            "rounding",
+            format!("at most {:.3} {}", forecast.error, forecast.error_unit),
+        ),
         ("opened", format!("{} blocks", forecast.blocks)),
     ]);
     for note in &forecast.notes {

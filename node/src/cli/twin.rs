@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::Common;
 use super::failure::Failure;
 use super::output::{Output, bytes, table};
-use super::Common;
 use crate::api::{DepositRequest, TwinInput};
 use crate::fhir::{Feature, Finding, FindingCode, Ingest, Outcome, Policy, Pseudonyms};
 use crate::hospital::TwinsView;
@@ -63,7 +63,11 @@ fn window(text: &str) -> Result<(Feature, u32), String> {
         let names: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
         format!("unknown feature; expected one of {}", names.join(", "))
     })?;
-    Ok((feature, days.parse().map_err(|_| "expected a whole number of days")?))
+    Ok((
+        feature,
+        days.parse()
+            .map_err(|_| "expected a whole number of days")?,
+    ))
 }
 
 /// What `twin ingest` did.
@@ -91,14 +95,21 @@ impl TwinCommand {
             Self::Ingest(args) => ingest(&args),
             Self::List(common) => {
                 let twins = common.client()?.twins()?;
-                common.output.show("organtwin.twins/1", &twins, || list_text(&twins));
+                common
+                    .output
+                    .show("organtwin.twins/1", &twins, || list_text(&twins));
                 Ok(ExitCode::SUCCESS)
             }
             Self::Withdraw(args) => {
                 args.common.client()?.withdraw(&args.twin)?;
-                args.common.output.show("organtwin.withdrawn/1", &serde_json::json!({ "twin": args.twin }), || {
-                    "withdrawn; studies that contain the twin and are not released are void".into()
-                });
+                args.common.output.show(
+                    "organtwin.withdrawn/1",
+                    &serde_json::json!({ "twin": args.twin }),
+                    || {
+                        "withdrawn; studies that contain the twin and are not released are void"
+                            .into()
+                    },
+                );
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -112,22 +123,34 @@ fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {
         true => private_file::load(&pseudonym_key).unwrap_or_default(),
         false => private_file::load_or_create(&pseudonym_key)?,
     };
-    let policy = Policy { windows: args.windows.iter().copied().collect() };
-    let (mut ingest, mut prepared) = kidney::prepare(&args.files, &policy, &Pseudonyms::new(*key), args.limit)?;
+    let policy = Policy {
+        windows: args.windows.iter().copied().collect(),
+    };
+    let (mut ingest, mut prepared) =
+        kidney::prepare(&args.files, &policy, &Pseudonyms::new(*key), args.limit)?;
 
     let mut deposited = 0;
     let mut bytes_per_twin = 0;
     if !args.dry_run {
         let client = args.common.client()?;
         let own = client.twins()?.own;
-        let known: BTreeSet<String> =
-            own.into_iter().filter(|twin| !twin.withdrawn).map(|twin| twin.local_id).collect();
+        let known: BTreeSet<String> = own
+            .into_iter()
+            .filter(|twin| !twin.withdrawn)
+            .map(|twin| twin.local_id)
+            .collect();
         prepared.retain(|twin| !known.contains(&twin.pseudonym));
         for index in 0..ingest.patients.len() {
             let patient = ingest.patients.get(index);
-            if patient.is_some_and(|one| one.outcome == Outcome::Accepted && known.contains(&one.pseudonym)) {
-                let detail = "the patient's twin is deposited; withdraw it first to deposit a newer one";
-                ingest.refuse(index, Finding::new(FindingCode::AlreadyDeposited, None, detail));
+            if patient.is_some_and(|one| {
+                one.outcome == Outcome::Accepted && known.contains(&one.pseudonym)
+            }) {
+                let detail =
+                    "the patient's twin is deposited; withdraw it first to deposit a newer one";
+                ingest.refuse(
+                    index,
+                    Finding::new(FindingCode::AlreadyDeposited, None, detail),
+                );
             }
         }
         if !prepared.is_empty() {
@@ -136,16 +159,30 @@ fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {
                 organ: "kidney".into(),
                 features: twin.features,
             });
-            let report = client.deposit(&DepositRequest { twins: twins.collect() })?;
+            let report = client.deposit(&DepositRequest {
+                twins: twins.collect(),
+            })?;
             deposited = report.twins.len();
             bytes_per_twin = report.bytes_per_twin;
         }
     }
     let warnings_by_code = ingest.warning_counts();
     let warnings = warnings_by_code.values().sum();
-    let view = IngestView { deposited, bytes_per_twin, warnings, warnings_by_code, ingest };
-    args.common.output.show("organtwin.ingest/1", &view, || text(&view, args));
-    Ok(if view.ingest.accepted == 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    let view = IngestView {
+        deposited,
+        bytes_per_twin,
+        warnings,
+        warnings_by_code,
+        ingest,
+    };
+    args.common
+        .output
+        .show("organtwin.ingest/1", &view, || text(&view, args));
+    Ok(if view.ingest.accepted == 0 {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn text(view: &IngestView, args: &IngestArgs) -> String {
@@ -153,10 +190,25 @@ fn text(view: &IngestView, args: &IngestArgs) -> String {
     let mut text = String::new();
     let mut rows = Vec::new();
     for patient in &ingest.patients {
-        let warnings = patient.warnings.iter().filter(|_| args.verbose).map(|finding| ("warning", finding));
-        for (kind, finding) in patient.reasons.iter().map(|finding| ("refused", finding)).chain(warnings) {
+        let warnings = patient
+            .warnings
+            .iter()
+            .filter(|_| args.verbose)
+            .map(|finding| ("warning", finding));
+        for (kind, finding) in patient
+            .reasons
+            .iter()
+            .map(|finding| ("refused", finding))
+            .chain(warnings)
+        {
             let feature = finding.feature.clone().unwrap_or_default();
-            rows.push(vec![patient.row.to_string(), patient.pseudonym.clone(), kind.into(), feature, finding.detail.clone()]);
+            rows.push(vec![
+                patient.row.to_string(),
+                patient.pseudonym.clone(),
+                kind.into(),
+                feature,
+                finding.detail.clone(),
+            ]);
         }
     }
     if !rows.is_empty() {
@@ -164,11 +216,19 @@ fn text(view: &IngestView, args: &IngestArgs) -> String {
         text += "\n";
     }
     for problem in &ingest.line_problems {
-        text += &format!("file {} line {}: {}\n", problem.file, problem.line, problem.problem);
+        text += &format!(
+            "file {} line {}: {}\n",
+            problem.file, problem.line, problem.problem
+        );
     }
-    text += &format!("{} accepted, {} refused, {} warnings\n", ingest.accepted, ingest.refused, view.warnings);
+    text += &format!(
+        "{} accepted, {} refused, {} warnings\n",
+        ingest.accepted, ingest.refused, view.warnings
+    );
     for (code, count) in &view.warnings_by_code {
-        let name = serde_json::to_value(code).ok().and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
+        let name = serde_json::to_value(code)
+            .ok()
+            .and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
         text += &format!("  {count:6} {}\n", name.unwrap_or_default());
     }
     if ingest.malformed_lines + ingest.orphan_observations > 0 {
@@ -179,7 +239,13 @@ fn text(view: &IngestView, args: &IngestArgs) -> String {
     }
     match args.dry_run {
         true => text += "nothing was deposited (--dry-run)\n",
-        false => text += &format!("{} twins deposited, {} each\n", view.deposited, bytes(view.bytes_per_twin)),
+        false => {
+            text += &format!(
+                "{} twins deposited, {} each\n",
+                view.deposited,
+                bytes(view.bytes_per_twin)
+            )
+        }
     }
     text
 }
@@ -188,7 +254,13 @@ fn list_text(twins: &TwinsView) -> String {
     let rows = twins.own.iter().map(|twin| {
         let held: Vec<String> = twin.received_by.iter().map(u8::to_string).collect();
         let state = if twin.withdrawn { "withdrawn" } else { "" };
-        vec![twin.local_id.clone(), twin.id.clone(), twin.organ.clone(), held.join(", "), state.into()]
+        vec![
+            twin.local_id.clone(),
+            twin.id.clone(),
+            twin.organ.clone(),
+            held.join(", "),
+            state.into(),
+        ]
     });
     let mut text = table(&["pseudonym", "twin", "organ", "received by", ""], rows);
     text += "\n";

@@ -27,15 +27,36 @@ pub(super) fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<C
     for (number, files) in (1u8..).zip(files) {
         let paths = [files.patients.clone(), files.observations.clone()];
         // Pseudonyms play no part in the numbers.
-        let (_, prepared) = prepare(&paths, &policy, &Pseudonyms::new([0; 32]), scenario.limit_per_hospital())?;
-        twins.insert(number, prepared.into_iter().map(|patient| patient.weights).collect());
+        let (_, prepared) = prepare(
+            &paths,
+            &policy,
+            &Pseudonyms::new([0; 32]),
+            scenario.limit_per_hospital(),
+        )?;
+        twins.insert(
+            number,
+            prepared
+                .into_iter()
+                .map(|patient| patient.weights)
+                .collect(),
+        );
     }
     let consortium = &scenario.consortium;
-    let passive = if consortium.allow_passive { Passive::Allow } else { Passive::Refuse };
-    let committee = Committee::new(u8::try_from(consortium.hospitals.len())?, consortium.threshold, passive)?;
+    let passive = if consortium.allow_passive {
+        Passive::Allow
+    } else {
+        Passive::Refuse
+    };
+    let committee = Committee::new(
+        u8::try_from(consortium.hospitals.len())?,
+        consortium.threshold,
+        passive,
+    )?;
     let counts = twins
         .iter()
-        .filter_map(|(party, twins)| Some((PartyId::new(*party)?, u32::try_from(twins.len()).ok()?)))
+        .filter_map(|(party, twins)| {
+            Some((PartyId::new(*party)?, u32::try_from(twins.len()).ok()?))
+        })
         .collect();
     let circumstances = Circumstances::of_key(REAL_PARAMETERS, &committee, 0.0, 1)?;
     let plan = plan_of(&scenario.study.study, &counts, &committee, &circumstances)

@@ -29,7 +29,13 @@ pub(super) struct Hospital {
 
 impl Hospital {
     fn new(party: u8, name: &str, dir: PathBuf) -> Self {
-        Self { party, name: name.to_owned(), dir, process: None, peak_memory_mib: 0 }
+        Self {
+            party,
+            name: name.to_owned(),
+            dir,
+            process: None,
+            peak_memory_mib: 0,
+        }
     }
 
     /// Whether the demo has started this hospital's process and not killed it.
@@ -40,7 +46,12 @@ impl Hospital {
     /// Runs `organtwin ARGS.. --dir DIR --json` and reads its answer.
     pub(super) fn command<T: DeserializeOwned>(&self, args: &[&str]) -> Result<T> {
         let mut command = organtwin()?;
-        command.args(args).arg("--dir").arg(&self.dir).arg("--json").stdin(Stdio::null());
+        command
+            .args(args)
+            .arg("--dir")
+            .arg(&self.dir)
+            .arg("--json")
+            .stdin(Stdio::null());
         let output = command.output().context("starting the organtwin command")?;
         let shown = args.join(" ");
         ensure!(
@@ -50,8 +61,12 @@ impl Hospital {
             output.status,
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("hospital {}: the answer of `organtwin {shown}` was not understood", self.party))
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "hospital {}: the answer of `organtwin {shown}` was not understood",
+                self.party
+            )
+        })
     }
 
     /// The node's status.
@@ -74,7 +89,8 @@ impl Hospital {
         // What an earlier process left would be taken for this one's.
         let runtime = self.dir.join("node.json");
         if runtime.exists() {
-            std::fs::remove_file(&runtime).with_context(|| format!("removing {}", runtime.display()))?;
+            std::fs::remove_file(&runtime)
+                .with_context(|| format!("removing {}", runtime.display()))?;
         }
         let child = organtwin()?
             .args(["run", "--until-stdin-closes", "--dir"])
@@ -98,7 +114,12 @@ impl Hospital {
             {
                 return Ok(status);
             }
-            ensure!(Instant::now() < deadline, "hospital {} does not answer; see {}", self.party, self.log());
+            ensure!(
+                Instant::now() < deadline,
+                "hospital {} does not answer; see {}",
+                self.party,
+                self.log()
+            );
             std::thread::sleep(POLL);
         }
     }
@@ -116,7 +137,11 @@ impl Hospital {
             let log = std::fs::read_to_string(self.dir.join("node.log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(5).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            bail!("hospital {} ended by itself ({status}); its log ends with:\n{}", self.party, last.join("\n"));
+            bail!(
+                "hospital {} ended by itself ({status}); its log ends with:\n{}",
+                self.party,
+                last.join("\n")
+            );
         }
         Ok(())
     }
@@ -166,7 +191,10 @@ impl Hospitals {
             .zip(&consortium.hospitals)
             .map(|(party, name)| Hospital::new(party, name, root.join(format!("hospital-{party}"))))
             .collect();
-        let made = hospitals.iter().filter(|hospital| hospital.dir.join("roster.cbor").exists()).count();
+        let made = hospitals
+            .iter()
+            .filter(|hospital| hospital.dir.join("roster.cbor").exists())
+            .count();
         if made == hospitals.len() {
             return Ok(Self(hospitals));
         }
@@ -180,12 +208,20 @@ impl Hospitals {
             std::fs::create_dir_all(root).with_context(|| format!("making {}", root.display()))?;
             let _: Value = hospital.command(&["init", "--name", &hospital.name, "--key-file"])?;
             let file = root.join(format!("invitation-{}.json", hospital.party));
-            let _: Value = hospital.command(&["roster", "invite", "--output", path_text(&file)?])?;
+            let _: Value =
+                hospital.command(&["roster", "invite", "--output", path_text(&file)?])?;
             invitations.push(path_text(&file)?.to_owned());
         }
         let threshold = consortium.threshold.to_string();
         for hospital in &hospitals {
-            let mut args = vec!["roster", "create", "--consortium", &consortium.name, "--threshold", &threshold];
+            let mut args = vec![
+                "roster",
+                "create",
+                "--consortium",
+                &consortium.name,
+                "--threshold",
+                &threshold,
+            ];
             if consortium.allow_passive {
                 args.push("--allow-passive");
             }
@@ -210,13 +246,21 @@ impl Hospitals {
             ));
         }
         for hospital in &self.0 {
-            for (party, address) in addresses.iter().filter(|(party, _)| *party > hospital.party) {
-                let _: Value = hospital.command(&["roster", "locate", &party.to_string(), address])?;
+            for (party, address) in addresses
+                .iter()
+                .filter(|(party, _)| *party > hospital.party)
+            {
+                let _: Value =
+                    hospital.command(&["roster", "locate", &party.to_string(), address])?;
             }
         }
         self.wait("the hospitals to connect", START_WAIT, |hospital| {
             let status = hospital.status()?;
-            Ok(status.peers.iter().all(|peer| peer.connected).then_some(status))
+            Ok(status
+                .peers
+                .iter()
+                .all(|peer| peer.connected)
+                .then_some(status))
         })
     }
 
@@ -276,7 +320,9 @@ impl Hospitals {
 
     /// Where every living hospital's ceremony stands.
     pub(super) fn ceremonies(&self) -> Result<Vec<CeremonyStatus>> {
-        self.living().map(|hospital| hospital.command(&["ceremony", "status"])).collect()
+        self.living()
+            .map(|hospital| hospital.command(&["ceremony", "status"]))
+            .collect()
     }
 }
 
@@ -288,5 +334,10 @@ pub(super) fn organtwin() -> Result<Command> {
 
 /// A path as an argument of a command.
 pub(super) fn path_text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not valid UTF-8; choose another --dir", path.display()))
+    path.to_str().with_context(|| {
+        format!(
+            "{} is not valid UTF-8; choose another --dir",
+            path.display()
+        )
+    })
 }

@@ -14,13 +14,21 @@ pub(super) struct Progress {
 impl Progress {
     /// Begins the clock.
     pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, started: Instant::now(), steps: std::cell::Cell::new(0) }
+        Self {
+            quiet,
+            started: Instant::now(),
+            steps: std::cell::Cell::new(0),
+        }
     }
 
     /// Opens the next step.
     pub(super) fn step(&self, text: &str) {
         self.steps.set(self.steps.get() + 1);
-        self.line(&format!("[{:>4.0} s] {}. {text}", self.started.elapsed().as_secs_f64(), self.steps.get()));
+        self.line(&format!(
+            "[{:>4.0} s] {}. {text}",
+            self.started.elapsed().as_secs_f64(),
+            self.steps.get()
+        ));
     }
 
     /// Says how a step ended.
@@ -41,14 +49,19 @@ impl Progress {
             return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         }
         let bar = ProgressBar::new(1);
-        if let Ok(style) = ProgressStyle::with_template("         {bar:30} {pos}/{len} {msg} ({elapsed})") {
+        if let Ok(style) =
+            ProgressStyle::with_template("         {bar:30} {pos}/{len} {msg} ({elapsed})")
+        {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(500));
         bar
     }
 
-    #[expect(clippy::print_stderr, reason = "a command line's progress belongs on standard error")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a command line's progress belongs on standard error"
+    )]
     fn line(&self, text: &str) {
         if !self.quiet {
             eprintln!("{text}");

@@ -144,7 +144,8 @@ impl Report {
         self.ok = true;
         for hospital in &mut hospitals.0 {
             hospital.measure();
-            self.peak_memory_mib.insert(hospital.name.clone(), hospital.peak_memory_mib());
+            self.peak_memory_mib
+                .insert(hospital.name.clone(), hospital.peak_memory_mib());
         }
     }
 
@@ -158,27 +159,42 @@ impl Report {
                 failed.push(what);
             }
         };
-        hold(outcome == expect.outcome, format!("outcome: expected {:?}, got {outcome:?}", expect.outcome));
+        hold(
+            outcome == expect.outcome,
+            format!("outcome: expected {:?}, got {outcome:?}", expect.outcome),
+        );
         if let Some(study) = &self.study {
             self.reason.clone_from(&study.reason);
             if let Some(twins) = expect.twins {
-                hold(study.twins == twins, format!("twins in the study: expected {twins}, got {}", study.twins));
+                hold(
+                    study.twins == twins,
+                    format!("twins in the study: expected {twins}, got {}", study.twins),
+                );
             }
             if outcome == Outcome::Opened {
                 hold(
                     study.equal_to_clear == Some(expect.equal_to_clear.unwrap_or(true)),
-                    format!("equal to the clear evaluation: got {:?}", study.equal_to_clear),
+                    format!(
+                        "equal to the clear evaluation: got {:?}",
+                        study.equal_to_clear
+                    ),
                 );
             }
             if let (Some(expected), Some(result)) = (&expect.suppressed, &study.result) {
                 let got = suppressed_rows(result);
-                hold(&got == expected, format!("suppressed rows: expected {expected:?}, got {got:?}"));
+                hold(
+                    &got == expected,
+                    format!("suppressed rows: expected {expected:?}, got {got:?}"),
+                );
             }
         }
         if let (Some(security), Some(ceremony)) = (&expect.security, &self.ceremony) {
             hold(
                 &ceremony.security == security,
-                format!("the certificate: expected {security}, got {}", ceremony.security),
+                format!(
+                    "the certificate: expected {security}, got {}",
+                    ceremony.security
+                ),
             );
         }
         if outcome == Outcome::Opened {
@@ -201,7 +217,11 @@ impl Report {
         }
         if let Some(study) = &self.study {
             if let Some(equal) = study.equal_to_clear {
-                let word = if equal { "equal, number by number" } else { "NOT EQUAL" };
+                let word = if equal {
+                    "equal, number by number"
+                } else {
+                    "NOT EQUAL"
+                };
                 let _ = writeln!(text, "Encrypted against clear   {word}");
             }
             let _ = writeln!(
@@ -209,9 +229,16 @@ impl Report {
                 "Evaluation                {} bootstraps in {:.1} s{}",
                 study.bootstraps,
                 study.seconds,
-                study.efficiency.map(|part| format!(", {:.0} % of the machine", part * 100.0)).unwrap_or_default()
+                study
+                    .efficiency
+                    .map(|part| format!(", {:.0} % of the machine", part * 100.0))
+                    .unwrap_or_default()
             );
-            let _ = writeln!(text, "Failure probability       2^{:.0} for the whole study", study.log2_failure);
+            let _ = writeln!(
+                text,
+                "Failure probability       2^{:.0} for the whole study",
+                study.log2_failure
+            );
         }
         if let Some(opening) = &self.opening
             && let (Some(whole), Some(each)) = (opening.milliseconds, opening.per_16_bit)
@@ -224,7 +251,11 @@ impl Report {
         }
         if let Some(audit) = &self.audit {
             let word = if audit.passed { "passed" } else { "FAILED" };
-            let _ = writeln!(text, "Audit                     {word}, {} checks", audit.checks);
+            let _ = writeln!(
+                text,
+                "Audit                     {word}, {} checks",
+                audit.checks
+            );
         }
         for (name, mib) in &self.peak_memory_mib {
             let _ = writeln!(text, "Peak memory               {name}: {mib} MiB");
@@ -232,20 +263,42 @@ impl Report {
         for failure in &self.failed {
             let _ = writeln!(text, "FAILED: {failure}");
         }
-        let _ = write!(text, "{}", if self.ok { "Everything held." } else { "The demo FAILED." });
+        let _ = write!(
+            text,
+            "{}",
+            if self.ok {
+                "Everything held."
+            } else {
+                "The demo FAILED."
+            }
+        );
         text
     }
 }
 
 impl Ceremony {
     /// Gathers the hospitals' views.
-    pub(super) fn new(statuses: &[CeremonyStatus], consortium: &Consortium, security: String) -> Self {
+    pub(super) fn new(
+        statuses: &[CeremonyStatus],
+        consortium: &Consortium,
+        security: String,
+    ) -> Self {
         Self {
-            seconds: statuses.iter().map(|status| status.seconds).fold(0.0, f64::max),
+            seconds: statuses
+                .iter()
+                .map(|status| status.seconds)
+                .fold(0.0, f64::max),
             parties: consortium.hospitals.len(),
             threshold: consortium.threshold,
-            max_bytes_sent: statuses.iter().map(|status| status.bytes_sent).max().unwrap_or(0),
-            certificate: statuses.first().and_then(|status| status.certificate.clone()).unwrap_or_default(),
+            max_bytes_sent: statuses
+                .iter()
+                .map(|status| status.bytes_sent)
+                .max()
+                .unwrap_or(0),
+            certificate: statuses
+                .first()
+                .and_then(|status| status.certificate.clone())
+                .unwrap_or_default(),
             security,
         }
     }
@@ -255,8 +308,14 @@ impl Study {
     /// Gathers the hospitals' views.
     pub(super) fn new(views: &[StudyView], forecast: &Forecast) -> Self {
         let bootstraps: u64 = views.iter().map(|view| view.bootstraps).sum();
-        let started = views.iter().filter_map(|view| view.evaluation_started_ms).min();
-        let ended = views.iter().filter_map(|view| view.evaluation_ended_ms).max();
+        let started = views
+            .iter()
+            .filter_map(|view| view.evaluation_started_ms)
+            .min();
+        let ended = views
+            .iter()
+            .filter_map(|view| view.evaluation_ended_ms)
+            .max();
         let seconds = match (started, ended) {
             (Some(started), Some(ended)) => ended.saturating_sub(started) as f64 / 1000.0,
             _ => 0.0,
@@ -272,7 +331,10 @@ impl Study {
             log2_failure: forecast.log2_failure,
             equal_to_clear: None,
             result: None,
-            phase: views.last().map(|view| view.phase.clone()).unwrap_or_default(),
+            phase: views
+                .last()
+                .map(|view| view.phase.clone())
+                .unwrap_or_default(),
             reason: views.iter().find_map(|view| view.reason.clone()),
             twins: views.first().map_or(0, |view| view.twins),
         }
@@ -292,8 +354,14 @@ impl Opening {
     /// `needed` nodes must have squashed before anything can be opened; the clock starts with the last of them.
     pub(super) fn new(views: &[StudyView], needed: usize) -> Self {
         let blocks = views.iter().map(|view| view.blocks).max().unwrap_or(0);
-        let released: Vec<&StudyView> = views.iter().filter(|view| view.phase == "released").collect();
-        let mut squashed: Vec<u64> = released.iter().filter_map(|view| view.squashed_ms).collect();
+        let released: Vec<&StudyView> = views
+            .iter()
+            .filter(|view| view.phase == "released")
+            .collect();
+        let mut squashed: Vec<u64> = released
+            .iter()
+            .filter_map(|view| view.squashed_ms)
+            .collect();
         squashed.sort_unstable();
         let squashed = squashed.get(needed - 1).copied();
         let recombined = released.iter().filter_map(|view| view.recombined_ms).min();
@@ -305,7 +373,10 @@ impl Opening {
             blocks,
             milliseconds,
             per_16_bit: milliseconds.map(|whole| whole * 4.0 / f64::from(blocks.max(1))),
-            fsync_milliseconds: released.iter().filter_map(|view| view.fsync_ms).reduce(f64::max),
+            fsync_milliseconds: released
+                .iter()
+                .filter_map(|view| view.fsync_ms)
+                .reduce(f64::max),
         }
     }
 }
@@ -335,10 +406,17 @@ pub(super) fn forecast_text(forecast: &Forecast) -> String {
 
 /// The rows that stayed closed: an arm by its dose, or `histogram`.
 fn suppressed_rows(result: &Value) -> Vec<String> {
-    let rows = result.get("rows").and_then(Value::as_array).into_iter().flatten();
+    let rows = result
+        .get("rows")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     rows.filter(|row| row.get("suppressed").and_then(Value::as_bool) == Some(true))
         .filter_map(|row| match row.get("kind").and_then(Value::as_str) {
-            Some("arm") => row.get("dose").and_then(Value::as_f64).map(|dose| dose.to_string()),
+            Some("arm") => row
+                .get("dose")
+                .and_then(Value::as_f64)
+                .map(|dose| dose.to_string()),
             kind => kind.map(ToOwned::to_owned),
         })
         .collect()

@@ -12,11 +12,26 @@ use crate::fhir::{Feature, Policy};
 
 /// The scenarios that the program carries, by name.
 pub(super) const CARRIED: [(&str, &str); 5] = [
-    ("vancomycin", include_str!("../../../scenarios/vancomycin.toml")),
-    ("small-cohort", include_str!("../../../scenarios/small-cohort.toml")),
-    ("hospital-killed", include_str!("../../../scenarios/hospital-killed.toml")),
-    ("two-rejections", include_str!("../../../scenarios/two-rejections.toml")),
-    ("three-hospitals", include_str!("../../../scenarios/three-hospitals.toml")),
+    (
+        "vancomycin",
+        include_str!("../../../scenarios/vancomycin.toml"),
+    ),
+    (
+        "small-cohort",
+        include_str!("../../../scenarios/small-cohort.toml"),
+    ),
+    (
+        "hospital-killed",
+        include_str!("../../../scenarios/hospital-killed.toml"),
+    ),
+    (
+        "two-rejections",
+        include_str!("../../../scenarios/two-rejections.toml"),
+    ),
+    (
+        "three-hospitals",
+        include_str!("../../../scenarios/three-hospitals.toml"),
+    ),
 ];
 
 const MAX_SCENARIO: u64 = 64 * 1024;
@@ -154,13 +169,21 @@ impl Scenario {
         let names: Vec<&str> = CARRIED.iter().map(|(name, _)| *name).collect();
         let size = std::fs::metadata(path)
             .with_context(|| {
-                format!("no scenario '{name}': give a file that exists or one of {}", names.join(", "))
+                format!(
+                    "no scenario '{name}': give a file that exists or one of {}",
+                    names.join(", ")
+                )
             })?
             .len();
-        ensure!(size <= MAX_SCENARIO, "{name}: a scenario is at most {MAX_SCENARIO} bytes, this file has {size}");
+        ensure!(
+            size <= MAX_SCENARIO,
+            "{name}: a scenario is at most {MAX_SCENARIO} bytes, this file has {size}"
+        );
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
         let scenario = Self::parse(&text).with_context(|| name.to_owned())?;
-        let base = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let base = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         Ok((scenario, base.unwrap_or(Path::new(".")).to_owned()))
     }
 
@@ -173,12 +196,23 @@ impl Scenario {
 
     fn check(&self) -> Result<()> {
         let expected = "organtwin.scenario/1";
-        ensure!(self.schema == expected, "schema: expected \"{expected}\", got \"{}\"", self.schema);
+        ensure!(
+            self.schema == expected,
+            "schema: expected \"{expected}\", got \"{}\"",
+            self.schema
+        );
         let n = self.consortium.hospitals.len();
-        ensure!((3..=MAX_HOSPITALS).contains(&n), "consortium.hospitals: expected 3 to {MAX_HOSPITALS} names, got {n}");
+        ensure!(
+            (3..=MAX_HOSPITALS).contains(&n),
+            "consortium.hospitals: expected 3 to {MAX_HOSPITALS} names, got {n}"
+        );
         let n = u8::try_from(n)?;
         let t = self.consortium.threshold;
-        let passive = if self.consortium.allow_passive { Passive::Allow } else { Passive::Refuse };
+        let passive = if self.consortium.allow_passive {
+            Passive::Allow
+        } else {
+            Passive::Refuse
+        };
         Committee::new(n, t, passive).context("consortium")?;
         if let Some(quorum) = self.study.quorum {
             ensure!(
@@ -187,11 +221,18 @@ impl Scenario {
                 t + 1
             );
         }
-        for (field, parties) in
-            [("votes.reject", &self.votes.reject), ("faults.kill_after_evaluation", &self.faults.kill_after_evaluation)]
-        {
+        for (field, parties) in [
+            ("votes.reject", &self.votes.reject),
+            (
+                "faults.kill_after_evaluation",
+                &self.faults.kill_after_evaluation,
+            ),
+        ] {
             for party in parties {
-                ensure!((1..=n).contains(party), "{field}: expected parties from 1 to {n}, got {party}");
+                ensure!(
+                    (1..=n).contains(party),
+                    "{field}: expected parties from 1 to {n}, got {party}"
+                );
             }
         }
         if self.cohort.limit == Some(0) {
@@ -205,27 +246,37 @@ impl Scenario {
     /// The approvals that open the study.
     pub(super) fn quorum(&self) -> u8 {
         let n = u8::try_from(self.consortium.hospitals.len()).unwrap_or(u8::MAX);
-        self.study.quorum.unwrap_or((2 * self.consortium.threshold + 1).min(n))
+        self.study
+            .quorum
+            .unwrap_or((2 * self.consortium.threshold + 1).min(n))
     }
 
     /// How many hospitals must decrypt before a result can be accepted: 2t+1, or all where n <= 3t.
     pub(super) fn needed_to_open(&self) -> usize {
-        let (n, t) = (self.consortium.hospitals.len(), usize::from(self.consortium.threshold));
+        let (n, t) = (
+            self.consortium.hospitals.len(),
+            usize::from(self.consortium.threshold),
+        );
         if n > 3 * t { 2 * t + 1 } else { n }
     }
 
     /// The windows as ingest takes them.
     pub(super) fn ingest_policy(&self) -> Result<Policy> {
         let windows = self.cohort.windows.iter().map(|(name, days)| {
-            let feature = Feature::by_name(name).with_context(|| format!("no feature is called '{name}'"))?;
+            let feature =
+                Feature::by_name(name).with_context(|| format!("no feature is called '{name}'"))?;
             Ok((feature, *days))
         });
-        Ok(Policy { windows: windows.collect::<Result<_>>().context("cohort.windows")? })
+        Ok(Policy {
+            windows: windows.collect::<Result<_>>().context("cohort.windows")?,
+        })
     }
 
     /// Most patients taken from each hospital.
     pub(super) fn limit_per_hospital(&self) -> Option<usize> {
-        self.cohort.limit.map(|limit| limit.div_ceil(self.consortium.hospitals.len()))
+        self.cohort
+            .limit
+            .map(|limit| limit.div_ceil(self.consortium.hospitals.len()))
     }
 }
 
@@ -249,25 +300,45 @@ macro_rules! carried_data {
 const SYNTHEA: [(&[u8], &[u8]); 4] = carried_data!("1", "2", "3", "4");
 
 /// Finds the files of hospital `number`; what the program carries is written below `work`.
-pub(super) fn hospital_files(cohort: &Cohort, base: &Path, work: &Path, number: usize) -> Result<HospitalFiles> {
+pub(super) fn hospital_files(
+    cohort: &Cohort,
+    base: &Path,
+    work: &Path,
+    number: usize,
+) -> Result<HospitalFiles> {
     let name = format!("hospital-{number}");
     if cohort.data == Path::new("synthea") {
         let Some((patients, observations)) = SYNTHEA.get(number - 1) else {
-            bail!("cohort.data: the carried data set has {} hospitals, hospital {number} was asked for", SYNTHEA.len());
+            bail!(
+                "cohort.data: the carried data set has {} hospitals, hospital {number} was asked for",
+                SYNTHEA.len()
+            );
         };
         let dir = work.join("data").join(&name);
         std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        let files =
-            HospitalFiles { patients: dir.join("Patient.ndjson"), observations: dir.join("Observation.ndjson") };
-        for (path, bytes) in [(&files.patients, patients), (&files.observations, observations)] {
+        let files = HospitalFiles {
+            patients: dir.join("Patient.ndjson"),
+            observations: dir.join("Observation.ndjson"),
+        };
+        for (path, bytes) in [
+            (&files.patients, patients),
+            (&files.observations, observations),
+        ] {
             std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
         }
         return Ok(files);
     }
     let dir = base.join(&cohort.data).join(name);
-    let files = HospitalFiles { patients: dir.join("Patient.ndjson"), observations: dir.join("Observation.ndjson") };
+    let files = HospitalFiles {
+        patients: dir.join("Patient.ndjson"),
+        observations: dir.join("Observation.ndjson"),
+    };
     for path in [&files.patients, &files.observations] {
-        ensure!(path.is_file(), "cohort.data: expected the file {}, which does not exist", path.display());
+        ensure!(
+            path.is_file(),
+            "cohort.data: expected the file {}, which does not exist",
+            path.display()
+        );
     }
     Ok(files)
 }
@@ -278,7 +349,10 @@ mod tests {
 
     fn with(from: &str, to: &str) -> String {
         let text = CARRIED[0].1;
-        assert!(text.contains(from), "the default scenario no longer contains {from}");
+        assert!(
+            text.contains(from),
+            "the default scenario no longer contains {from}"
+        );
         text.replace(from, to)
     }
 
@@ -299,7 +373,11 @@ mod tests {
             ("2000.0]", "200000.0]", "200000"),
             ("threshold = 1", "threshold = 2", "consortium"),
             ("scenario/1", "scenario/9", "scenario/9"),
-            ("[expect]", "[votes]\nreject = [7]\n[expect]", "votes.reject"),
+            (
+                "[expect]",
+                "[votes]\nreject = [7]\n[expect]",
+                "votes.reject",
+            ),
         ] {
             let error = format!("{:#}", Scenario::parse(&with(from, to)).unwrap_err());
             assert!(error.contains(word), "{from} -> {to}: {error}");

@@ -29,7 +29,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { line_bytes: 1 << 20, patients: 100_000, observations: 5_000_000, listed_problems: 100 }
+        Self {
+            line_bytes: 1 << 20,
+            patients: 100_000,
+            observations: 5_000_000,
+            listed_problems: 100,
+        }
     }
 }
 
@@ -135,7 +140,10 @@ impl Bulk {
         let mut bulk = Self::default();
         let mut observations = Vec::new();
         for (index, path) in expand(paths)?.iter().enumerate() {
-            let file = File::open(path).map_err(|source| ReadError::Io { path: path.clone(), source })?;
+            let file = File::open(path).map_err(|source| ReadError::Io {
+                path: path.clone(),
+                source,
+            })?;
             bulk.read_lines(index + 1, BufReader::new(file), limits, &mut observations)
                 .map_err(|error| error.at(path))?;
         }
@@ -170,7 +178,12 @@ impl Bulk {
             }
             if line.len() > limits.line_bytes && !line.ends_with(b"\n") {
                 skip_line(&mut reader)?;
-                self.problem(limits, file, number, format!("longer than {} bytes", limits.line_bytes));
+                self.problem(
+                    limits,
+                    file,
+                    number,
+                    format!("longer than {} bytes", limits.line_bytes),
+                );
                 continue;
             }
             if line.iter().all(u8::is_ascii_whitespace) {
@@ -180,10 +193,16 @@ impl Bulk {
                 self.problem(limits, file, number, problem);
             }
             if self.order.len() > limits.patients {
-                return Err(LineError::TooMany { what: "patients", limit: limits.patients });
+                return Err(LineError::TooMany {
+                    what: "patients",
+                    limit: limits.patients,
+                });
             }
             if observations.len() > limits.observations {
-                return Err(LineError::TooMany { what: "observations", limit: limits.observations });
+                return Err(LineError::TooMany {
+                    what: "observations",
+                    limit: limits.observations,
+                });
             }
         }
         Ok(())
@@ -192,11 +211,19 @@ impl Bulk {
     fn problem(&mut self, limits: &Limits, file: usize, line: usize, problem: String) {
         self.problem_count += 1;
         if self.problems.len() < limits.listed_problems {
-            self.problems.push(LineProblem { file, line, problem });
+            self.problems.push(LineProblem {
+                file,
+                line,
+                problem,
+            });
         }
     }
 
-    fn resource(&mut self, line: &[u8], observations: &mut Vec<(String, Reading)>) -> Result<(), String> {
+    fn resource(
+        &mut self,
+        line: &[u8],
+        observations: &mut Vec<(String, Reading)>,
+    ) -> Result<(), String> {
         let kind: wire::Kind = parse(line, "a FHIR resource")?;
         match kind.resource_type.as_str() {
             "Patient" => {
@@ -209,7 +236,9 @@ impl Bulk {
                 }
                 Ok(())
             }
-            "Bundle" => Err("a Bundle; bulk data has one resource a line, in a file per resource type".into()),
+            "Bundle" => Err(
+                "a Bundle; bulk data has one resource a line, in a file per resource type".into(),
+            ),
             _ => {
                 self.skipped_resources += 1;
                 Ok(())
@@ -221,11 +250,15 @@ impl Bulk {
         match self.patients.get_mut(&patient.id) {
             Some(known) => {
                 known.repeated = true;
-                known.contradictory |= known.gender != patient.gender || known.birth_date != patient.birth_date;
+                known.contradictory |=
+                    known.gender != patient.gender || known.birth_date != patient.birth_date;
             }
             None => {
-                let record =
-                    Record { gender: patient.gender, birth_date: patient.birth_date, ..Record::default() };
+                let record = Record {
+                    gender: patient.gender,
+                    birth_date: patient.birth_date,
+                    ..Record::default()
+                };
                 self.order.push(patient.id.clone());
                 self.patients.insert(patient.id, record);
             }
@@ -257,7 +290,10 @@ impl From<std::io::Error> for LineError {
 impl LineError {
     fn at(self, path: &Path) -> ReadError {
         match self {
-            Self::Io(source) => ReadError::Io { path: path.to_path_buf(), source },
+            Self::Io(source) => ReadError::Io {
+                path: path.to_path_buf(),
+                source,
+            },
             Self::TooMany { what, limit } => ReadError::TooMany { what, limit },
         }
     }
@@ -266,7 +302,10 @@ impl LineError {
 fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ReadError> {
     let mut files = Vec::new();
     for path in paths {
-        let io = |source| ReadError::Io { path: path.clone(), source };
+        let io = |source| ReadError::Io {
+            path: path.clone(),
+            source,
+        };
         if !path.is_dir() {
             files.push(path.clone());
             continue;
@@ -274,7 +313,10 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ReadError> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?.path();
-            if entry.extension().is_some_and(|extension| extension == "ndjson") {
+            if entry
+                .extension()
+                .is_some_and(|extension| extension == "ndjson")
+            {
                 found.push(entry);
             }
         }
@@ -326,12 +368,33 @@ fn reading(observation: &wire::Observation) -> Result<Option<(String, Reading)>,
         .filter_map(|coding| Feature::by_loinc(coding.code.as_deref()?))
         .collect();
     features.dedup();
-    let Some(&feature) = features.first() else { return Ok(None) };
-    let subject = observation.subject.as_ref().and_then(|subject| subject.reference.as_deref());
-    let patient = subject.and_then(patient_id).ok_or("an Observation without a patient as its subject")?;
-    let identity = observation.id.as_ref().map(|id| blake3::hash(id.as_bytes()).into());
-    let content = if features.len() > 1 { Err(Unusable::Ambiguous) } else { measured(feature, observation) };
-    Ok(Some((patient.to_owned(), Reading { feature, identity, content })))
+    let Some(&feature) = features.first() else {
+        return Ok(None);
+    };
+    let subject = observation
+        .subject
+        .as_ref()
+        .and_then(|subject| subject.reference.as_deref());
+    let patient = subject
+        .and_then(patient_id)
+        .ok_or("an Observation without a patient as its subject")?;
+    let identity = observation
+        .id
+        .as_ref()
+        .map(|id| blake3::hash(id.as_bytes()).into());
+    let content = if features.len() > 1 {
+        Err(Unusable::Ambiguous)
+    } else {
+        measured(feature, observation)
+    };
+    Ok(Some((
+        patient.to_owned(),
+        Reading {
+            feature,
+            identity,
+            content,
+        },
+    )))
 }
 
 /// `Patient/ID`, `urn:uuid:ID` or an address that ends with `/Patient/ID`, with or without a version.
@@ -353,7 +416,10 @@ fn measured(feature: Feature, observation: &wire::Observation) -> Result<Measure
         (Some(quantity), None) => quantity,
         _ => return Err(Unusable::NoValue),
     };
-    let given = quantity.value.filter(|value| value.is_finite()).ok_or(Unusable::NoValue)?;
+    let given = quantity
+        .value
+        .filter(|value| value.is_finite())
+        .ok_or(Unusable::NoValue)?;
     let code = match (quantity.system.as_deref(), quantity.code.as_deref()) {
         (Some(UCUM), Some(code)) => code,
         _ => return Err(Unusable::NoUnit),
@@ -365,15 +431,26 @@ fn measured(feature: Feature, observation: &wire::Observation) -> Result<Measure
     if !(lowest..=highest).contains(&value) {
         return Err(Unusable::Impossible(value));
     }
-    let end = observation.effective_period.as_ref().and_then(|period| period.end.as_ref());
-    let date = observation.effective_date_time.as_ref().or(observation.effective_instant.as_ref()).or(end);
+    let end = observation
+        .effective_period
+        .as_ref()
+        .and_then(|period| period.end.as_ref());
+    let date = observation
+        .effective_date_time
+        .as_ref()
+        .or(observation.effective_instant.as_ref())
+        .or(end);
     let at = date.and_then(|date| moment(date)).ok_or(Unusable::NoDate)?;
     let censored = match quantity.comparator.as_deref() {
         None => false,
         Some("<" | "<=" | ">" | ">=") => true,
         Some(_) => return Err(Unusable::NoValue),
     };
-    Ok(Measured { at, value, censored })
+    Ok(Measured {
+        at,
+        value,
+        censored,
+    })
 }
 
 /// Only words of the standard are repeated in a report.

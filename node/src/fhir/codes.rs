@@ -47,9 +47,19 @@ const CREATININE_UMOL_PER_MG: f64 = 88.4;
 /// Micromoles per litre in one milligram of bilirubin per decilitre.
 const BILIRUBIN_UMOL_PER_MG: f64 = 17.104;
 
-const CREATININE: &[Unit] = &[unit("mg/dL", 1.0), unit("umol/L", 1.0 / CREATININE_UMOL_PER_MG)];
-const BILIRUBIN: &[Unit] = &[unit("mg/dL", 1.0), unit("umol/L", 1.0 / BILIRUBIN_UMOL_PER_MG)];
-const WEIGHT: &[Unit] = &[unit("kg", 1.0), unit("g", 0.001), unit("[lb_av]", 0.453_592_37)];
+const CREATININE: &[Unit] = &[
+    unit("mg/dL", 1.0),
+    unit("umol/L", 1.0 / CREATININE_UMOL_PER_MG),
+];
+const BILIRUBIN: &[Unit] = &[
+    unit("mg/dL", 1.0),
+    unit("umol/L", 1.0 / BILIRUBIN_UMOL_PER_MG),
+];
+const WEIGHT: &[Unit] = &[
+    unit("kg", 1.0),
+    unit("g", 0.001),
+    unit("[lb_av]", 0.453_592_37),
+];
 const HEIGHT: &[Unit] = &[unit("cm", 1.0), unit("m", 100.0), unit("[in_i]", 2.54)];
 const ION: &[Unit] = &[unit("mmol/L", 1.0), unit("meq/L", 1.0)];
 const GRAMS: &[Unit] = &[unit("g/dL", 1.0), unit("g/L", 0.1)];
@@ -117,7 +127,9 @@ impl Feature {
 
     /// The feature a LOINC code means.
     pub fn by_loinc(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|feature| feature.loinc().contains(&code))
+        Self::ALL
+            .into_iter()
+            .find(|feature| feature.loinc().contains(&code))
     }
 
     /// The units accepted.
@@ -137,7 +149,11 @@ impl Feature {
 
     /// The units accepted, for a message.
     pub fn unit_list(self) -> String {
-        self.units().iter().map(|unit| unit.code).collect::<Vec<_>>().join(" or ")
+        self.units()
+            .iter()
+            .map(|unit| unit.code)
+            .collect::<Vec<_>>()
+            .join(" or ")
     }
 
     /// Lowest and highest value of a living adult, in the feature's own unit; what lies outside is refused.

@@ -43,9 +43,17 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
     let mut warnings = Vec::new();
     let mut reasons = Vec::new();
     if record.contradictory {
-        reasons.push(Finding::new(FindingCode::Duplicate, None, "the patient is given twice with different data"));
+        reasons.push(Finding::new(
+            FindingCode::Duplicate,
+            None,
+            "the patient is given twice with different data",
+        ));
     } else if record.repeated {
-        warnings.push(Finding::new(FindingCode::Duplicate, None, "the patient is given twice with the same data"));
+        warnings.push(Finding::new(
+            FindingCode::Duplicate,
+            None,
+            "the patient is given twice with the same data",
+        ));
     }
 
     let readings = without_copies(&record.readings, &mut warnings);
@@ -65,7 +73,11 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
             }
             None if feature.required() => {
                 if unusable.is_empty() {
-                    reasons.push(Finding::of(FindingCode::FeatureMissing, feature, "there is no usable value"));
+                    reasons.push(Finding::of(
+                        FindingCode::FeatureMissing,
+                        feature,
+                        "there is no usable value",
+                    ));
                 }
                 reasons.extend(unusable);
             }
@@ -80,7 +92,11 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
     }
     let age = age(record, reference.as_ref(), &mut warnings, &mut reasons);
     let source = match (sex, age) {
-        (Some(sex), Some(age_years)) if reasons.is_empty() => Ok(Source { sex, age_years, values }),
+        (Some(sex), Some(age_years)) if reasons.is_empty() => Ok(Source {
+            sex,
+            age_years,
+            values,
+        }),
         _ => Err(reasons),
     };
     Assessment { source, warnings }
@@ -93,7 +109,11 @@ fn age(
     reasons: &mut Vec<Finding>,
 ) -> Option<u8> {
     let Some((birth, exact)) = record.birth_date.as_deref().and_then(time::birth) else {
-        reasons.push(Finding::new(FindingCode::BirthDateMissing, None, "expected YYYY, YYYY-MM or YYYY-MM-DD"));
+        reasons.push(Finding::new(
+            FindingCode::BirthDateMissing,
+            None,
+            "expected YYYY, YYYY-MM or YYYY-MM-DD",
+        ));
         return None;
     };
     // Without a creatinine the patient is refused already.
@@ -108,7 +128,8 @@ fn age(
         return None;
     }
     if !exact {
-        let detail = "the birth date is not given to the day; the middle of what is known was taken";
+        let detail =
+            "the birth date is not given to the day; the middle of what is known was taken";
         warnings.push(Finding::new(FindingCode::BirthDateCoarse, None, detail));
     }
     u8::try_from(years).ok()
@@ -130,7 +151,10 @@ impl Taken {
             warnings.push(Finding::of(FindingCode::Censored, feature, detail));
         }
         if self.of > 1 {
-            let detail = format!("{} values of the same time; their median was taken", self.of);
+            let detail = format!(
+                "{} values of the same time; their median was taken",
+                self.of
+            );
             warnings.push(Finding::of(FindingCode::SeveralAtOnce, feature, detail));
         }
         warnings
@@ -139,15 +163,27 @@ impl Taken {
 
 fn newest(readings: &[&Reading], feature: Feature) -> Option<Taken> {
     let usable = || {
-        let ours = readings.iter().filter(move |reading| reading.feature == feature);
+        let ours = readings
+            .iter()
+            .filter(move |reading| reading.feature == feature);
         ours.filter_map(|reading| reading.content.as_ref().ok())
     };
     let last = usable().max_by_key(|measured| measured.at)?;
-    let mut same: Vec<&Measured> = usable().filter(|other| other.at.instant == last.at.instant).collect();
+    let mut same: Vec<&Measured> = usable()
+        .filter(|other| other.at.instant == last.at.instant)
+        .collect();
     same.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let middle = |index: usize| same.get(index).map_or(last.value, |measured| measured.value);
+    let middle = |index: usize| {
+        same.get(index)
+            .map_or(last.value, |measured| measured.value)
+    };
     let value = f64::midpoint(middle((same.len() - 1) / 2), middle(same.len() / 2));
-    Some(Taken { day: last.at.day, value, censored: same.iter().any(|one| one.censored), of: same.len() })
+    Some(Taken {
+        day: last.at.day,
+        value,
+        censored: same.iter().any(|one| one.censored),
+        of: same.len(),
+    })
 }
 
 fn within_window(
@@ -159,7 +195,9 @@ fn within_window(
 ) -> bool {
     let gap = time::gap_days(reference.day, taken.day);
     if let Some(window) = policy.windows.get(&feature).filter(|window| gap > **window) {
-        let detail = format!("{gap} days from the creatinine, the study's window is {window}; counted as missing");
+        let detail = format!(
+            "{gap} days from the creatinine, the study's window is {window}; counted as missing"
+        );
         warnings.push(Finding::of(FindingCode::OutsideWindow, feature, detail));
         return false;
     }
@@ -174,7 +212,9 @@ fn without_copies<'a>(readings: &'a [Reading], warnings: &mut Vec<Finding>) -> V
     let mut seen: BTreeMap<[u8; 32], &Reading> = BTreeMap::new();
     let mut contradicted = BTreeSet::new();
     for reading in readings {
-        let Some(identity) = reading.identity else { continue };
+        let Some(identity) = reading.identity else {
+            continue;
+        };
         let first = *seen.entry(identity).or_insert(reading);
         if std::ptr::eq(first, reading) {
             continue;
@@ -191,7 +231,10 @@ fn without_copies<'a>(readings: &'a [Reading], warnings: &mut Vec<Finding>) -> V
     let keep = |reading: &&Reading| match reading.identity {
         None => true,
         Some(identity) => {
-            !contradicted.contains(&identity) && seen.get(&identity).is_some_and(|first| std::ptr::eq(*first, *reading))
+            !contradicted.contains(&identity)
+                && seen
+                    .get(&identity)
+                    .is_some_and(|first| std::ptr::eq(*first, *reading))
         }
     };
     readings.iter().filter(keep).collect()
@@ -203,7 +246,8 @@ fn unusable(readings: &[&Reading], feature: Feature) -> Vec<Finding> {
         let Err(why) = &reading.content else { continue };
         let finding = match why {
             Unusable::Status(status) => {
-                let detail = format!("the status is {status}; expected final, amended or corrected");
+                let detail =
+                    format!("the status is {status}; expected final, amended or corrected");
                 Finding::of(FindingCode::StatusRefused, feature, detail)
             }
             Unusable::NoUnit => {
@@ -214,20 +258,26 @@ fn unusable(readings: &[&Reading], feature: Feature) -> Vec<Finding> {
                 let detail = format!("the unit is {unit}; expected {}", feature.unit_list());
                 Finding::of(FindingCode::UnitWrong, feature, detail)
             }
-            Unusable::NoValue => {
-                Finding::of(FindingCode::ValueMissing, feature, "there is an observation without a value")
-            }
-            Unusable::NoDate => {
-                Finding::of(FindingCode::DateMissing, feature, "expected an effective date of at least a day")
-            }
+            Unusable::NoValue => Finding::of(
+                FindingCode::ValueMissing,
+                feature,
+                "there is an observation without a value",
+            ),
+            Unusable::NoDate => Finding::of(
+                FindingCode::DateMissing,
+                feature,
+                "expected an effective date of at least a day",
+            ),
             Unusable::Impossible(value) => {
                 let (lowest, highest) = feature.plausible();
                 let detail = format!("{value:.4} is impossible; expected {lowest} to {highest}");
                 Finding::of(FindingCode::ValueImpossible, feature, detail)
             }
-            Unusable::Ambiguous => {
-                Finding::of(FindingCode::AmbiguousCode, feature, "its LOINC codes mean different features")
-            }
+            Unusable::Ambiguous => Finding::of(
+                FindingCode::AmbiguousCode,
+                feature,
+                "its LOINC codes mean different features",
+            ),
         };
         if !findings.contains(&finding) {
             findings.push(finding);

@@ -69,7 +69,11 @@ pub struct Finding {
 impl Finding {
     /// A finding about a patient, or about a feature by name.
     pub fn new(code: FindingCode, feature: Option<&str>, detail: impl Into<String>) -> Self {
-        Self { code, feature: feature.map(str::to_owned), detail: detail.into() }
+        Self {
+            code,
+            feature: feature.map(str::to_owned),
+            detail: detail.into(),
+        }
     }
 
     pub(super) fn of(code: FindingCode, feature: Feature, detail: impl Into<String>) -> Self {
@@ -136,7 +140,13 @@ impl Pseudonyms {
 
     fn of(&self, patient: &str) -> String {
         let hash = blake3::keyed_hash(&self.0, patient.as_bytes());
-        hex::encode(hash.as_bytes().iter().take(10).copied().collect::<Vec<u8>>())
+        hex::encode(
+            hash.as_bytes()
+                .iter()
+                .take(10)
+                .copied()
+                .collect::<Vec<u8>>(),
+        )
     }
 }
 
@@ -154,14 +164,21 @@ pub struct Candidate {
 /// Judges every patient of a bulk export.
 ///
 /// With a `limit` only the first patients that are accepted are taken, and the report ends there.
-pub fn assess(bulk: &Bulk, policy: &Policy, pseudonyms: &Pseudonyms, limit: Option<usize>) -> (Ingest, Vec<Candidate>) {
+pub fn assess(
+    bulk: &Bulk,
+    policy: &Policy,
+    pseudonyms: &Pseudonyms,
+    limit: Option<usize>,
+) -> (Ingest, Vec<Candidate>) {
     let mut patients = Vec::new();
     let mut candidates = Vec::new();
     for (index, id) in bulk.order.iter().enumerate() {
         if limit.is_some_and(|limit| candidates.len() >= limit) {
             break;
         }
-        let Some(record) = bulk.patients.get(id) else { continue };
+        let Some(record) = bulk.patients.get(id) else {
+            continue;
+        };
         let assessment = judge(record, policy);
         let pseudonym = pseudonyms.of(id);
         let mut report = PatientReport {
@@ -174,10 +191,16 @@ pub fn assess(bulk: &Bulk, policy: &Policy, pseudonyms: &Pseudonyms, limit: Opti
         };
         match assessment.source {
             Ok(source) => {
-                let optional = Feature::ALL.into_iter().filter(|feature| *feature != Feature::ReportedEgfr);
+                let optional = Feature::ALL
+                    .into_iter()
+                    .filter(|feature| *feature != Feature::ReportedEgfr);
                 let absent = optional.filter(|feature| !source.values.contains_key(feature));
                 report.absent = absent.map(|feature| feature.name().to_owned()).collect();
-                candidates.push(Candidate { index: patients.len(), pseudonym, source });
+                candidates.push(Candidate {
+                    index: patients.len(),
+                    pseudonym,
+                    source,
+                });
             }
             Err(reasons) => {
                 report.outcome = Outcome::Refused;
@@ -218,7 +241,11 @@ impl Ingest {
     }
 
     fn recount(&mut self) {
-        self.accepted = self.patients.iter().filter(|patient| patient.outcome == Outcome::Accepted).count();
+        self.accepted = self
+            .patients
+            .iter()
+            .filter(|patient| patient.outcome == Outcome::Accepted)
+            .count();
         self.refused = self.patients.len() - self.accepted;
     }
 

@@ -43,7 +43,8 @@ pub(super) fn completed_years(birth: Date, day: Date) -> i32 {
 
 /// Days between two days, without sign.
 pub(super) fn gap_days(a: Date, b: Date) -> u32 {
-    a.until(b).map_or(u32::MAX, |span| span.get_days().unsigned_abs())
+    a.until(b)
+        .map_or(u32::MAX, |span| span.get_days().unsigned_abs())
 }
 
 #[cfg(test)]
@@ -65,7 +66,10 @@ mod tests {
         let utc = moment("2020-07-23T03:10:16.791Z").unwrap();
         assert!(east.instant < utc.instant);
         assert!(moment("2020-07").is_none());
-        assert!(moment("2020-07-23T04:10:16").is_none(), "a time needs its zone");
+        assert!(
+            moment("2020-07-23T04:10:16").is_none(),
+            "a time needs its zone"
+        );
         assert!(moment("2020-13-01").is_none());
         assert!(moment("202\u{20ac}-07-23").is_none());
     }

@@ -14,7 +14,9 @@ use organtwin_protocol::statement::{Body, GroupDigest, PieceCommitment, PieceVal
 use organtwin_threshold::keygen::{KeyCeremony, Stage};
 use organtwin_threshold::open::PieceSeeds;
 use organtwin_threshold::seeds::{SeedShare, combine_seed, seed_commitment};
-use organtwin_threshold::{KeyShare, ParameterSet, PartyId, PieceId, PublicKey, SessionId, SquashedBlocks, recombine};
+use organtwin_threshold::{
+    KeyShare, ParameterSet, PartyId, PieceId, PublicKey, SessionId, SquashedBlocks, recombine,
+};
 
 use super::error::NodeError;
 use super::node::{Node, now_ms};
@@ -74,7 +76,10 @@ impl Runner {
     /// No ceremony yet. `dir` is where a session's vectors are kept while it lasts.
     pub(super) fn new(params: ParameterSet, dir: PathBuf, bytes_forecast: u64) -> Self {
         Self {
-            local: Local { patience_ms: PATIENCE_MS, ..Local::default() },
+            local: Local {
+                patience_ms: PATIENCE_MS,
+                ..Local::default()
+            },
             params,
             dir,
             session: None,
@@ -89,7 +94,10 @@ impl Runner {
 
     /// Where a session's vectors are, if it is this node's present one.
     pub(super) fn spool(&self, session: &SessionId) -> Option<Spool> {
-        self.session.as_ref().filter(|secrets| secrets.id == *session).map(|secrets| secrets.spool.clone())
+        self.session
+            .as_ref()
+            .filter(|secrets| secrets.id == *session)
+            .map(|secrets| secrets.spool.clone())
     }
 
     /// Where progress and bytes are counted.
@@ -103,7 +111,11 @@ impl Runner {
         }
         self.busy = None;
         self.ended_ms.get_or_insert_with(now_ms);
-        self.local = Local { patience_ms: PATIENCE_MS, moved_ms: now_ms(), ..Local::default() };
+        self.local = Local {
+            patience_ms: PATIENCE_MS,
+            moved_ms: now_ms(),
+            ..Local::default()
+        };
     }
 }
 
@@ -137,7 +149,10 @@ impl Node {
             self.ceremony.ended_ms = None;
             self.ceremony.fault = None;
             self.ceremony.progress = Arc::default();
-            self.state(Body::CeremonyJoined { attempt, nonce: Digest::new(random()) })?;
+            self.state(Body::CeremonyJoined {
+                attempt,
+                nonce: Digest::new(random()),
+            })?;
         }
         Ok(self.ceremony_status())
     }
@@ -190,7 +205,9 @@ impl Node {
             let assembled = self.secrets()?.assembled.clone();
             let assembled = assembled.lock().unwrap_or_else(PoisonError::into_inner);
             let Some((key, share)) = assembled.as_ref() else {
-                return Err(NodeError::Bug("a key is certified before it was assembled".into()));
+                return Err(NodeError::Bug(
+                    "a key is certified before it was assembled".into(),
+                ));
             };
             keys::save(&self.dir, certificate.session, key, share, &self.sealing)?;
         }
@@ -198,13 +215,18 @@ impl Node {
     }
 
     fn secrets(&mut self) -> Result<&mut Secrets, NodeError> {
-        self.ceremony.session.as_mut().ok_or_else(|| NodeError::Bug("a step of a session that has not begun".into()))
+        self.ceremony
+            .session
+            .as_mut()
+            .ok_or_else(|| NodeError::Bug("a step of a session that has not begun".into()))
     }
 
     fn commit(&mut self, session: SessionId) -> Result<(), NodeError> {
         let pieces: Vec<PieceId> = self.fold.roster().committee().pieces_of(self.me).collect();
-        let own: BTreeMap<PieceId, SeedShare> =
-            pieces.into_iter().map(|piece| (piece, SeedShare::new(random()))).collect();
+        let own: BTreeMap<PieceId, SeedShare> = pieces
+            .into_iter()
+            .map(|piece| (piece, SeedShare::new(random())))
+            .collect();
         let mask_share = Digest::new(random());
         let mask = ceremony::mask_commitment(session, self.me, &mask_share)
             .map_err(|error| NodeError::Bug(error.to_string()))?;
@@ -229,7 +251,12 @@ impl Node {
         });
         self.ceremony.local.session = Some(session);
         self.ceremony.local.mask_share = Some(mask_share);
-        self.state(Body::SeedCommitted { session, commitments, mask }).map(drop)
+        self.state(Body::SeedCommitted {
+            session,
+            commitments,
+            mask,
+        })
+        .map(drop)
     }
 
     /// Takes a peer's contributions to seeds, if they are those that it committed to.
@@ -243,22 +270,37 @@ impl Node {
             return Ok(Response::Unavailable);
         }
         let said = ceremony::Said::of(&self.fold, session);
-        let Some(committed) = said.commitments.get(&from) else { return Ok(Response::Unavailable) };
+        let Some(committed) = said.commitments.get(&from) else {
+            return Ok(Response::Unavailable);
+        };
         for share in shares {
             let held_by_both = share.piece.is_held_by(self.me) && share.piece.is_held_by(from);
-            let commitment = committed.commitments.iter().find(|c| c.piece == share.piece).map(|c| c.commitment);
+            let commitment = committed
+                .commitments
+                .iter()
+                .find(|c| c.piece == share.piece)
+                .map(|c| c.commitment);
             let candidate = SeedShare::new(share.secret);
-            if !held_by_both || commitment != Some(seed_commitment(&session, share.piece, from, &candidate)) {
-                self.note_fault(format!("party {from}: sent a seed share that does not match its commitment"));
+            if !held_by_both
+                || commitment != Some(seed_commitment(&session, share.piece, from, &candidate))
+            {
+                self.note_fault(format!(
+                    "party {from}: sent a seed share that does not match its commitment"
+                ));
                 self.ceremony.local.caught.push(Evidence::Claim {
                     party: from,
-                    what: format!("sent a share of the seed of the {} that does not match its commitment", share.piece),
+                    what: format!(
+                        "sent a share of the seed of the {} that does not match its commitment",
+                        share.piece
+                    ),
                 });
                 self.touch();
                 return Ok(Response::Refused);
             }
             self.ceremony.local.shares.insert((share.piece, from));
-            self.secrets()?.others.insert((share.piece, from), candidate);
+            self.secrets()?
+                .others
+                .insert((share.piece, from), candidate);
         }
         self.touch();
         Ok(Response::Taken)
@@ -267,12 +309,27 @@ impl Node {
     /// Sends each of these peers the contributions to the seeds of the pieces that both hold, until it confirms.
     fn send_shares(&mut self, session: SessionId, with: &[PartyId]) -> Result<(), NodeError> {
         let connected = self.net.connected();
-        for party in with.iter().copied().filter(|party| connected.contains(party)) {
-            if self.ceremony.local.confirmed.contains(&party) || !self.secrets()?.sending.insert(party) {
+        for party in with
+            .iter()
+            .copied()
+            .filter(|party| connected.contains(party))
+        {
+            if self.ceremony.local.confirmed.contains(&party)
+                || !self.secrets()?.sending.insert(party)
+            {
                 continue;
             }
-            let own = self.secrets()?.own.iter().filter(|(piece, _)| piece.is_held_by(party));
-            let shares = own.map(|(piece, share)| PieceSecret { piece: *piece, secret: *share.expose() }).collect();
+            let own = self
+                .secrets()?
+                .own
+                .iter()
+                .filter(|(piece, _)| piece.is_held_by(party));
+            let shares = own
+                .map(|(piece, share)| PieceSecret {
+                    piece: *piece,
+                    secret: *share.expose(),
+                })
+                .collect();
             let request = Private::SeedShares { session, shares }.request()?;
             let net = self.net.clone();
             self.wait(
@@ -314,8 +371,15 @@ impl Node {
             .collect();
         let seeds = PieceSeeds::new(&committee, me, seeds)
             .map_err(|piece| NodeError::Bug(format!("the seed of the {piece} was not combined")))?;
-        let keygen = KeyCeremony::new(&committee, params, session, me, seeds, *mask_seed.as_bytes())
-            .map_err(|error| NodeError::Bug(error.to_string()))?;
+        let keygen = KeyCeremony::new(
+            &committee,
+            params,
+            session,
+            me,
+            seeds,
+            *mask_seed.as_bytes(),
+        )
+        .map_err(|error| NodeError::Bug(error.to_string()))?;
         secrets.keygen = Arc::new(Mutex::new(Some(keygen)));
         secrets.own.clear();
         secrets.others.clear();
@@ -352,7 +416,12 @@ impl Node {
             }
             Err(reason) => {
                 let reason = reason.chars().take(300).collect();
-                self.state(Body::CeremonyAborted { session, reason, evidence: None }).map(drop)
+                self.state(Body::CeremonyAborted {
+                    session,
+                    reason,
+                    evidence: None,
+                })
+                .map(drop)
             }
         }
     }
@@ -374,21 +443,30 @@ impl Node {
                     .collect();
                 let chunks = keygen.chunks(of(stage));
                 progress.done.store(0, Ordering::Relaxed);
-                progress.total.store(u64::from(chunks) * mine.len() as u64, Ordering::Relaxed);
+                progress
+                    .total
+                    .store(u64::from(chunks) * mine.len() as u64, Ordering::Relaxed);
                 mine.into_iter()
                     .map(|(number, index)| {
                         let leaves = spool
                             .write(stage, number, chunks, |chunk| {
                                 progress.done.fetch_add(1, Ordering::Relaxed);
-                                keygen.group_chunk(of(stage), index, chunk).map_err(std::io::Error::other)
+                                keygen
+                                    .group_chunk(of(stage), index, chunk)
+                                    .map_err(std::io::Error::other)
                             })
                             .map_err(|error| error.to_string())?;
-                        Ok(GroupDigest { group: number, digest: ceremony::vector_root(&leaves) })
+                        Ok(GroupDigest {
+                            group: number,
+                            digest: ceremony::vector_root(&leaves),
+                        })
                     })
                     .collect::<Result<Vec<GroupDigest>, String>>()
             },
             move |node, outcome| {
-                node.finish_step(session, outcome, |local, roots| drop(local.computed.insert(stage, roots)))
+                node.finish_step(session, outcome, |local, roots| {
+                    drop(local.computed.insert(stage, roots))
+                })
             },
         );
         Ok(())
@@ -402,7 +480,16 @@ impl Node {
         let secrets = self.secrets()?;
         let (session, spool, keygen) = (secrets.id, secrets.spool.clone(), secrets.keygen.clone());
         let assembled = secrets.assembled.clone();
-        let plan = exchange::Exchange { me, net, session, stage, family, roots, spool, progress };
+        let plan = exchange::Exchange {
+            me,
+            net,
+            session,
+            stage,
+            family,
+            roots,
+            spool,
+            progress,
+        };
         self.wait(
             async move {
                 let report = plan.run(keygen.clone()).await?;
@@ -420,7 +507,8 @@ impl Node {
                     {
                         let (public, share) = keygen.finish().map_err(|error| error.to_string())?;
                         key = Some((public.digest(), public.bytes()));
-                        *assembled.lock().unwrap_or_else(PoisonError::into_inner) = Some((public, share));
+                        *assembled.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some((public, share));
                     }
                     Ok::<_, String>((digest, key))
                 });
@@ -450,19 +538,27 @@ impl Node {
             move || {
                 let assembled = assembled.lock().unwrap_or_else(PoisonError::into_inner);
                 let (key, share) = assembled.as_ref().ok_or("the key is not assembled")?;
-                let (squashed, expected) =
-                    key.self_test(*session.as_bytes()).map_err(|error| error.to_string())?;
-                let pieces = share.partial_decrypt(share.epoch(), &squashed).map_err(|error| error.to_string())?;
+                let (squashed, expected) = key
+                    .self_test(*session.as_bytes())
+                    .map_err(|error| error.to_string())?;
+                let pieces = share
+                    .partial_decrypt(share.epoch(), &squashed)
+                    .map_err(|error| error.to_string())?;
                 Ok((squashed, expected, pieces))
             },
             move |node, outcome: Result<_, String>| {
                 let outcome = match outcome {
-                    Ok((squashed, expected, pieces)) if node.ceremony.local.session == Some(session) => {
+                    Ok((squashed, expected, pieces))
+                        if node.ceremony.local.session == Some(session) =>
+                    {
                         let digest = squashed.digest();
                         let secrets = node.secrets()?;
                         secrets.squashed = Some(Arc::new(squashed));
                         secrets.expected = expected;
-                        let pieces = pieces.iter().map(|(piece, values)| PieceValues::pack(*piece, values)).collect();
+                        let pieces = pieces
+                            .iter()
+                            .map(|(piece, values)| PieceValues::pack(*piece, values))
+                            .collect();
                         Ok((digest, pieces))
                     }
                     Ok(_) => return Ok(()),
@@ -481,34 +577,74 @@ impl Node {
         let right = secrets.squashed.as_ref().is_some_and(|squashed| {
             recombine(&committee, squashed, values).is_ok_and(|opened| opened == secrets.expected)
         });
-        self.finish_step(session, Ok(right), |local, right| local.self_test_right = Some(right))
+        self.finish_step(session, Ok(right), |local, right| {
+            local.self_test_right = Some(right)
+        })
     }
 
     /// Where the ceremony stands.
     pub(super) fn ceremony_status(&self) -> CeremonyStatus {
         let runner = &self.ceremony;
-        let attempt = self.fold.feed(self.me).iter().rev().find_map(|statement| match statement.body() {
-            Body::CeremonyJoined { attempt, .. } => Some(*attempt),
-            _ => None,
-        });
+        let attempt =
+            self.fold
+                .feed(self.me)
+                .iter()
+                .rev()
+                .find_map(|statement| match statement.body() {
+                    Body::CeremonyJoined { attempt, .. } => Some(*attempt),
+                    _ => None,
+                });
         let step = ceremony::step(&self.fold, self.me, now_ms(), &runner.local);
         let phase = match (&runner.fault, &step) {
             (Some(_), _) | (_, Ok(Step::Aborted { .. }) | Err(_)) => "aborted",
             (_, Ok(Step::Done { .. })) if self.key.is_some() => "done",
             (_, Ok(Step::Idle)) => "none",
-            (_, Ok(Step::Wait { phase: Phase::Joining, .. })) => "joining",
+            (
+                _,
+                Ok(Step::Wait {
+                    phase: Phase::Joining,
+                    ..
+                }),
+            ) => "joining",
             (_, Ok(Step::Compute { stage, .. } | Step::Absorb { stage, .. })) => name(*stage),
-            (_, Ok(Step::Wait { phase: Phase::Stage(stage), .. })) => name(*stage),
-            (_, Ok(Step::Wait { phase: Phase::SelfTest, .. } | Step::SelfTest { .. } | Step::CheckSelfTest { .. })) => {
-                "self_test"
-            }
-            (_, Ok(Step::Wait { phase: Phase::Certifying, .. } | Step::Done { .. })) => "certifying",
+            (
+                _,
+                Ok(Step::Wait {
+                    phase: Phase::Stage(stage),
+                    ..
+                }),
+            ) => name(*stage),
+            (
+                _,
+                Ok(
+                    Step::Wait {
+                        phase: Phase::SelfTest,
+                        ..
+                    }
+                    | Step::SelfTest { .. }
+                    | Step::CheckSelfTest { .. },
+                ),
+            ) => "self_test",
+            (
+                _,
+                Ok(
+                    Step::Wait {
+                        phase: Phase::Certifying,
+                        ..
+                    }
+                    | Step::Done { .. },
+                ),
+            ) => "certifying",
             (_, Ok(_)) => "seeds",
         };
-        let elapsed = runner.started_ms.map_or(0, |started| runner.ended_ms.unwrap_or_else(now_ms) - started);
+        let elapsed = runner.started_ms.map_or(0, |started| {
+            runner.ended_ms.unwrap_or_else(now_ms) - started
+        });
         CeremonyStatus {
             phase: phase.to_owned(),
-            session: attempt.and_then(|attempt| ceremony::find(&self.fold, attempt)).map(|id| id.to_string()),
+            session: attempt
+                .and_then(|attempt| ceremony::find(&self.fold, attempt))
+                .map(|id| id.to_string()),
             attempt: attempt.unwrap_or(0),
             done: runner.progress.done.load(Ordering::Relaxed),
             total: runner.progress.total.load(Ordering::Relaxed),

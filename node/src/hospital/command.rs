@@ -4,8 +4,8 @@ use tokio::sync::oneshot;
 
 use super::error::NodeError;
 use super::view::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest, StudySpec, StudyView,
-    TwinsView,
+    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
+    StudySpec, StudyView, TwinsView,
 };
 
 /// Where an answer goes.
@@ -14,20 +14,52 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, NodeError>>;
 /// One request to the loop.
 pub(crate) enum Command {
     Status(Reply<NodeStatus>),
-    Locate { party: u8, address: String, reply: Reply<()> },
+    Locate {
+        party: u8,
+        address: String,
+        reply: Reply<()>,
+    },
     SignRoster(Reply<()>),
     CeremonyStart(Reply<CeremonyStatus>),
     CeremonyStatus(Reply<CeremonyStatus>),
-    Deposit { twins: Vec<PreparedTwin>, reply: Reply<DepositReport> },
+    Deposit {
+        twins: Vec<PreparedTwin>,
+        reply: Reply<DepositReport>,
+    },
     Twins(Reply<TwinsView>),
-    Withdraw { id: String, reply: Reply<()> },
-    Plan { study: StudySpec, reply: Reply<Forecast> },
-    Propose { request: Box<StudyRequest>, reply: Reply<String> },
-    Approve { id: String, reply: Reply<()> },
-    Reject { id: String, reason: String, reply: Reply<()> },
+    Withdraw {
+        id: String,
+        reply: Reply<()>,
+    },
+    Plan {
+        study: StudySpec,
+        reply: Reply<Forecast>,
+    },
+    Propose {
+        request: Box<StudyRequest>,
+        reply: Reply<String>,
+    },
+    Approve {
+        id: String,
+        reply: Reply<()>,
+    },
+    Reject {
+        id: String,
+        reason: String,
+        reply: Reply<()>,
+    },
     Studies(Reply<Vec<StudyView>>),
-    Study { id: String, reply: Reply<StudyView> },
-    Outcome { id: String, reply: Reply<ResultView> },
-    Transcript { id: String, reply: Reply<Vec<u8>> },
+    Study {
+        id: String,
+        reply: Reply<StudyView>,
+    },
+    Outcome {
+        id: String,
+        reply: Reply<ResultView>,
+    },
+    Transcript {
+        id: String,
+        reply: Reply<Vec<u8>>,
+    },
     Shutdown(Reply<()>),
 }

@@ -53,7 +53,11 @@ impl Deposits {
 
 impl Node {
     /// Asks for a batch for these twins; the deposit follows when its masks are there.
-    pub(super) fn deposit(&mut self, twins: Vec<PreparedTwin>, reply: Reply<DepositReport>) -> Result<(), NodeError> {
+    pub(super) fn deposit(
+        &mut self,
+        twins: Vec<PreparedTwin>,
+        reply: Reply<DepositReport>,
+    ) -> Result<(), NodeError> {
         let checked = self.check_deposit(&twins);
         match checked {
             Err(error) => {
@@ -62,9 +66,18 @@ impl Node {
             }
             Ok(polynomials) => {
                 let number = u32::try_from(self.own_batches().len()).unwrap_or(u32::MAX);
-                let batch = Batch { epoch: 0, hospital: self.me, number, polynomials };
+                let batch = Batch {
+                    epoch: 0,
+                    hospital: self.me,
+                    number,
+                    polynomials,
+                };
                 self.state(Body::BatchRequested { batch })?;
-                self.deposits.waiting.push(Waiting { batch, twins, reply });
+                self.deposits.waiting.push(Waiting {
+                    batch,
+                    twins,
+                    reply,
+                });
                 Ok(())
             }
         }
@@ -73,19 +86,38 @@ impl Node {
     fn check_deposit(&self, twins: &[PreparedTwin]) -> Result<u16, NodeError> {
         let schema = Schema::kidney();
         if self.key.is_none() {
-            return Err(NodeError::not_ready("there is no joint key yet", "hold the key ceremony first"));
+            return Err(NodeError::not_ready(
+                "there is no joint key yet",
+                "hold the key ceremony first",
+            ));
         }
         if twins.is_empty() || twins.len() > MAX_TWINS_PER_DEPOSIT {
-            let what = format!("expected 1 to {MAX_TWINS_PER_DEPOSIT} twins, got {}", twins.len());
+            let what = format!(
+                "expected 1 to {MAX_TWINS_PER_DEPOSIT} twins, got {}",
+                twins.len()
+            );
             return Err(NodeError::usage(what, "deposit in smaller parts"));
         }
-        if let Some(twin) = twins.iter().find(|twin| twin.weights.len() != schema.slots()) {
-            let what = format!("expected {} weights of a twin, got {}", schema.slots(), twin.weights.len());
-            return Err(NodeError::usage(what, "encode with the schema of this version"));
+        if let Some(twin) = twins
+            .iter()
+            .find(|twin| twin.weights.len() != schema.slots())
+        {
+            let what = format!(
+                "expected {} weights of a twin, got {}",
+                schema.slots(),
+                twin.weights.len()
+            );
+            return Err(NodeError::usage(
+                what,
+                "encode with the schema of this version",
+            ));
         }
         let polynomials = jobs::deposit::polynomials_for(twins.len(), &schema);
         if polynomials > MAX_POLYNOMIALS {
-            let what = format!("{} twins need {polynomials} mask polynomials, a batch has {MAX_POLYNOMIALS}", twins.len());
+            let what = format!(
+                "{} twins need {polynomials} mask polynomials, a batch has {MAX_POLYNOMIALS}",
+                twins.len()
+            );
             return Err(NodeError::usage(what, "deposit in smaller parts"));
         }
         Ok(polynomials)
@@ -93,7 +125,9 @@ impl Node {
 
     /// Computes this party's vectors of a batch and states their digests.
     pub(super) fn prepare_batch(&mut self, batch: Batch) -> Result<(), NodeError> {
-        let Some(key) = self.key.clone() else { return Ok(()) };
+        let Some(key) = self.key.clone() else {
+            return Ok(());
+        };
         let duty = organtwin_protocol::duty::Duty::PrepareBatch(batch);
         self.local.running.insert(duty.clone());
         let store = self.store.clone();
@@ -102,7 +136,9 @@ impl Node {
             move |node, vectors| {
                 node.local.running.remove(&duty);
                 let vectors = vectors?;
-                node.local.blobs.extend(vectors.iter().map(|vector| vector.digest));
+                node.local
+                    .blobs
+                    .extend(vectors.iter().map(|vector| vector.digest));
                 node.state(Body::BatchPrepared { batch, vectors }).map(drop)
             },
         );
@@ -116,8 +152,16 @@ impl Node {
             return;
         }
         let subseeds = jobs::deposit::subseeds(&key, &batch);
-        let subseeds = subseeds.into_iter().map(|(piece, secret)| PieceSecret { piece, secret: *secret }).collect();
-        let Ok(request) = (Private::Subseeds { batch, subseeds }).request() else { return };
+        let subseeds = subseeds
+            .into_iter()
+            .map(|(piece, secret)| PieceSecret {
+                piece,
+                secret: *secret,
+            })
+            .collect();
+        let Ok(request) = (Private::Subseeds { batch, subseeds }).request() else {
+            return;
+        };
         let net = self.net.clone();
         self.wait(
             async move {
@@ -138,28 +182,62 @@ impl Node {
     }
 
     /// Takes the subseeds that a peer sends for one of this hospital's batches.
-    pub(super) fn take_subseeds(&mut self, from: PartyId, batch: Batch, subseeds: &[PieceSecret]) -> Response {
-        let asked = self.fold.facts().batches.get(&batch).is_some_and(|facts| facts.requested);
+    pub(super) fn take_subseeds(
+        &mut self,
+        from: PartyId,
+        batch: Batch,
+        subseeds: &[PieceSecret],
+    ) -> Response {
+        let asked = self
+            .fold
+            .facts()
+            .batches
+            .get(&batch)
+            .is_some_and(|facts| facts.requested);
         if batch.hospital != self.me || !asked {
-            self.refuse("subseeds of a batch that was not asked for", from, "no such batch of this hospital");
+            self.refuse(
+                "subseeds of a batch that was not asked for",
+                from,
+                "no such batch of this hospital",
+            );
             return Response::Refused;
         }
         // Only a deposit that waits can use them; one of an earlier process has lost its others.
-        if self.deposits.waiting.iter().all(|waiting| waiting.batch != batch) {
+        if self
+            .deposits
+            .waiting
+            .iter()
+            .all(|waiting| waiting.batch != batch)
+        {
             return Response::Refused;
         }
         let of_batch = self.deposits.subseeds.entry(batch).or_default();
-        for subseed in subseeds.iter().filter(|subseed| subseed.piece.is_held_by(from)) {
-            of_batch.entry(subseed.piece).or_default().insert(from, Zeroizing::new(subseed.secret));
+        for subseed in subseeds
+            .iter()
+            .filter(|subseed| subseed.piece.is_held_by(from))
+        {
+            of_batch
+                .entry(subseed.piece)
+                .or_default()
+                .insert(from, Zeroizing::new(subseed.secret));
         }
         self.touch();
         Response::Taken
     }
 
     /// Combines a batch's accepted vectors to the bodies that everyone evaluates with.
-    pub(super) fn combine_batch(&mut self, batch: Batch, vectors: &[Digest]) -> Result<(), NodeError> {
-        let Some(key) = self.key.clone() else { return Ok(()) };
-        let duty = organtwin_protocol::duty::Duty::CombineBatch { batch, vectors: vectors.to_vec() };
+    pub(super) fn combine_batch(
+        &mut self,
+        batch: Batch,
+        vectors: &[Digest],
+    ) -> Result<(), NodeError> {
+        let Some(key) = self.key.clone() else {
+            return Ok(());
+        };
+        let duty = organtwin_protocol::duty::Duty::CombineBatch {
+            batch,
+            vectors: vectors.to_vec(),
+        };
         self.local.running.insert(duty.clone());
         let (store, vectors) = (self.store.clone(), vectors.to_vec());
         self.compute(
@@ -179,12 +257,22 @@ impl Node {
         let roster = self.fold.roster();
         let received = self.deposits.subseeds.get(batch);
         let mut agreed = BTreeMap::new();
-        let foreign = roster.committee().pieces().iter().filter(|piece| !piece.is_held_by(self.me));
+        let foreign = roster
+            .committee()
+            .pieces()
+            .iter()
+            .filter(|piece| !piece.is_held_by(self.me));
         for piece in foreign {
             let sent = received?.get(piece)?;
             let holders = roster.committee().holders(*piece).len();
-            let needed = if roster.needs_all() { holders } else { roster.equal_needed() };
-            let candidate = sent.values().find(|secret| sent.values().filter(|other| other == secret).count() >= needed)?;
+            let needed = if roster.needs_all() {
+                holders
+            } else {
+                roster.equal_needed()
+            };
+            let candidate = sent
+                .values()
+                .find(|secret| sent.values().filter(|other| other == secret).count() >= needed)?;
             agreed.insert(*piece, candidate.clone());
         }
         Some(agreed)
@@ -192,71 +280,117 @@ impl Node {
 
     /// Encrypts and states every deposit whose batch is complete.
     pub(super) fn advance_deposits(&mut self) -> Result<(), NodeError> {
-        let Some(key) = self.key.clone() else { return Ok(()) };
+        let Some(key) = self.key.clone() else {
+            return Ok(());
+        };
         let ready = self.deposits.waiting.iter().position(|waiting| {
-            self.local.batches.contains(&waiting.batch) && self.agreed_subseeds(&waiting.batch).is_some()
+            self.local.batches.contains(&waiting.batch)
+                && self.agreed_subseeds(&waiting.batch).is_some()
         });
         let Some(position) = ready else { return Ok(()) };
-        let Waiting { batch, twins, reply } = self.deposits.waiting.remove(position);
-        let Some(subseeds) = self.agreed_subseeds(&batch) else { return Ok(()) };
+        let Waiting {
+            batch,
+            twins,
+            reply,
+        } = self.deposits.waiting.remove(position);
+        let Some(subseeds) = self.agreed_subseeds(&batch) else {
+            return Ok(());
+        };
         self.deposits.subseeds.remove(&batch);
         let store = self.store.clone();
         let local_ids: Vec<String> = twins.iter().map(|twin| twin.local_id.clone()).collect();
         self.compute(
             move || {
                 let entries = jobs::deposit::deposit(&store, &key, &batch, subseeds, &twins)?;
-                let organ = twins.first().map(|twin| twin.organ.clone()).unwrap_or_default();
+                let organ = twins
+                    .first()
+                    .map(|twin| twin.organ.clone())
+                    .unwrap_or_default();
                 Ok::<_, jobs::JobError>((entries, organ))
             },
-            move |node, deposited| {
-                match deposited.map_err(NodeError::from).and_then(|(entries, organ)| {
-                    node.state_deposit(batch, &organ, &entries).map(|()| entries)
-                }) {
-                    Ok(entries) => {
-                        let twins = local_ids.into_iter().zip(&entries);
-                        let _ = reply.send(Ok(DepositReport {
-                            twins: twins
-                                .map(|(local_id, entry)| DepositedTwin { local_id, id: entry.id.to_string() })
-                                .collect(),
-                            bytes_per_twin: entries.first().map_or(0, |entry| u64::from(entry.slots) * 16),
-                        }));
-                        Ok(())
-                    }
-                    Err(error) => {
-                        let _ = reply.send(Err(error));
-                        Ok(())
-                    }
+            move |node, deposited| match deposited.map_err(NodeError::from).and_then(
+                |(entries, organ)| {
+                    node.state_deposit(batch, &organ, &entries)
+                        .map(|()| entries)
+                },
+            ) {
+                Ok(entries) => {
+                    let twins = local_ids.into_iter().zip(&entries);
+                    let _ = reply.send(Ok(DepositReport {
+                        twins: twins
+                            .map(|(local_id, entry)| DepositedTwin {
+                                local_id,
+                                id: entry.id.to_string(),
+                            })
+                            .collect(),
+                        bytes_per_twin: entries
+                            .first()
+                            .map_or(0, |entry| u64::from(entry.slots) * 16),
+                    }));
+                    Ok(())
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                    Ok(())
                 }
             },
         );
         Ok(())
     }
 
-    fn state_deposit(&mut self, batch: Batch, organ: &str, entries: &[TwinEntry]) -> Result<(), NodeError> {
+    fn state_deposit(
+        &mut self,
+        batch: Batch,
+        organ: &str,
+        entries: &[TwinEntry],
+    ) -> Result<(), NodeError> {
         let schema = Digest::new(Schema::kidney().digest());
         for some in entries.chunks(MAX_TWINS_PER_STATEMENT) {
-            self.local.blobs.extend(some.iter().map(|entry| entry.digest));
-            self.state(Body::TwinsDeposited { schema, organ: organ.to_owned(), batch, twins: some.to_vec() })?;
+            self.local
+                .blobs
+                .extend(some.iter().map(|entry| entry.digest));
+            self.state(Body::TwinsDeposited {
+                schema,
+                organ: organ.to_owned(),
+                batch,
+                twins: some.to_vec(),
+            })?;
         }
         Ok(())
     }
 
     /// States that twins are held, those whose bytes are what their deposit says.
     pub(super) fn acknowledge(&mut self, twins: &[Digest]) -> Result<(), NodeError> {
-        let slots: BTreeMap<Digest, u32> =
-            self.fold.facts().deposits.values().map(|deposit| (deposit.twin.digest, deposit.slots)).collect();
+        let slots: BTreeMap<Digest, u32> = self
+            .fold
+            .facts()
+            .deposits
+            .values()
+            .map(|deposit| (deposit.twin.digest, deposit.slots))
+            .collect();
         let expected = Schema::kidney().slots();
         let mut held = Vec::new();
         for digest in twins {
-            let Some(slots) = slots.get(digest) else { continue };
-            let length = self.store.blobs().part(digest.as_bytes(), 0, 0).map_err(crate::store::StoreError::Io)?;
-            let fits = length.is_some_and(|(total, _)| total == u64::from(*slots) * 16) && *slots as usize == expected;
+            let Some(slots) = slots.get(digest) else {
+                continue;
+            };
+            let length = self
+                .store
+                .blobs()
+                .part(digest.as_bytes(), 0, 0)
+                .map_err(crate::store::StoreError::Io)?;
+            let fits = length.is_some_and(|(total, _)| total == u64::from(*slots) * 16)
+                && *slots as usize == expected;
             if fits {
                 held.push(*digest);
             } else {
                 self.note_fault(format!("twin {digest}: its bytes are not those of {expected} slots; it is not acknowledged"));
             }
         }
-        if held.is_empty() { Ok(()) } else { self.state(Body::TwinsReceived { twins: held }).map(drop) }
+        if held.is_empty() {
+            Ok(())
+        } else {
+            self.state(Body::TwinsReceived { twins: held }).map(drop)
+        }
     }
 }

@@ -87,11 +87,17 @@ impl NodeError {
     }
 
     pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Usage { what: what.into(), next: next.into() }
+        Self::Usage {
+            what: what.into(),
+            next: next.into(),
+        }
     }
 
     pub(crate) fn not_ready(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::NotReady { what: what.into(), next: next.into() }
+        Self::NotReady {
+            what: what.into(),
+            next: next.into(),
+        }
     }
 }
 
@@ -100,7 +106,9 @@ impl NodeError {
 #[non_exhaustive]
 pub enum StartError {
     /// Another process holds the directory.
-    #[error("the directory {path} is in use by another node{holder}; stop that node or choose another --dir")]
+    #[error(
+        "the directory {path} is in use by another node{holder}; stop that node or choose another --dir"
+    )]
     DirectoryInUse {
         /// The directory.
         path: PathBuf,
@@ -124,7 +132,9 @@ pub enum StartError {
         what: String,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {what}; choose another `listen` address in organtwin.toml")]
+    #[error(
+        "cannot listen on {address}: {what}; choose another `listen` address in organtwin.toml"
+    )]
     Listen {
         /// The address.
         address: String,
@@ -132,13 +142,17 @@ pub enum StartError {
         what: String,
     },
     /// A sealed file did not open.
-    #[error("{path} does not open: the passphrase or key file is not the one that it was sealed with")]
+    #[error(
+        "{path} does not open: the passphrase or key file is not the one that it was sealed with"
+    )]
     WrongPassphrase {
         /// The sealed file.
         path: PathBuf,
     },
     /// A sealed directory was started without its passphrase.
-    #[error("{path} is sealed with a passphrase and none was given; set ORGANTWIN_PASSPHRASE or answer the prompt")]
+    #[error(
+        "{path} is sealed with a passphrase and none was given; set ORGANTWIN_PASSPHRASE or answer the prompt"
+    )]
     PassphraseMissing {
         /// The sealed file.
         path: PathBuf,
@@ -154,7 +168,9 @@ pub enum StartError {
         hint: &'static str,
     },
     /// What the directory holds contradicts itself.
-    #[error("{path} is damaged: {what}; restore the directory from a backup or join again as a recovered hospital")]
+    #[error(
+        "{path} is damaged: {what}; restore the directory from a backup or join again as a recovered hospital"
+    )]
     Damaged {
         /// The file or store.
         path: PathBuf,
@@ -173,6 +189,10 @@ impl StartError {
             std::io::ErrorKind::PermissionDenied => "; check the owner and mode of the directory",
             _ => "",
         };
-        Self::Io { path: path.into(), source, hint }
+        Self::Io {
+            path: path.into(),
+            source,
+            hint,
+        }
     }
 }

@@ -12,8 +12,8 @@ use super::command::{Command, Reply};
 use super::error::{NodeError, StartError};
 use super::node::{Node, Parts};
 use super::view::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest, StudySpec, StudyView,
-    TwinsView,
+    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
+    StudySpec, StudyView, TwinsView,
 };
 use crate::config::{Config, HospitalDir};
 use crate::store::{Store, durable};
@@ -40,7 +40,9 @@ impl RunningNode {
     pub async fn finished(self) -> Result<(), NodeError> {
         match self.task.await {
             Ok(result) => result,
-            Err(failed) => Err(NodeError::Bug(format!("the node's loop ended abnormally: {failed}"))),
+            Err(failed) => Err(NodeError::Bug(format!(
+                "the node's loop ended abnormally: {failed}"
+            ))),
         }
     }
 }
@@ -55,14 +57,18 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
     let roster = read_roster(&hospital)?;
     let keys = identity::load(&hospital).map_err(|error| damaged(hospital.identity(), &error))?;
     let statement_key = keys.statement.public();
-    let member = roster.members().iter().find(|member| member.statement_key == statement_key);
+    let member = roster
+        .members()
+        .iter()
+        .find(|member| member.statement_key == statement_key);
     let me = member.map(|member| member.party).ok_or_else(|| StartError::Config {
         path: hospital.roster(),
         what: "this hospital's key is not in the roster; make the roster with this hospital's invitation".into(),
     })?;
     let params = parameters(&hospital, &roster)?;
     let sealing = jobs::keys::sealing_key(&config, &hospital, options.passphrase)?;
-    let store = Store::open(&hospital.db(), &hospital.blobs()).map_err(|error| damaged(hospital.db(), &error))?;
+    let store = Store::open(&hospital.db(), &hospital.blobs())
+        .map_err(|error| damaged(hospital.db(), &error))?;
     let peers = roster
         .members()
         .iter()
@@ -78,12 +84,31 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
     let (net, events) = net::start(keys.network, &config.network.listen, peers).await?;
     for (party, address) in &config.peers {
         let known = party.parse().ok().and_then(PartyId::new);
-        let dialled = known.ok_or_else(|| "no such party".to_owned()).and_then(|party| net.dial(party, address));
-        dialled.map_err(|what| StartError::Config { path: hospital.config(), what: format!("peers.{party}: {what}") })?;
+        let dialled = known
+            .ok_or_else(|| "no such party".to_owned())
+            .and_then(|party| net.dial(party, address));
+        dialled.map_err(|what| StartError::Config {
+            path: hospital.config(),
+            what: format!("peers.{party}: {what}"),
+        })?;
     }
     let forecast = organtwin_threshold::forecast(roster.committee(), &params);
-    let runner = Runner::new(params, hospital.key().join("vectors"), forecast.bytes_sent_per_party.total);
-    let parts = Parts { me, dir: hospital.clone(), config, identity: keys.statement, roster, store, net, runner, sealing };
+    let runner = Runner::new(
+        params,
+        hospital.key().join("vectors"),
+        forecast.bytes_sent_per_party.total,
+    );
+    let parts = Parts {
+        me,
+        dir: hospital.clone(),
+        config,
+        identity: keys.statement,
+        roster,
+        store,
+        net,
+        runner,
+        sealing,
+    };
     let (node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (changed, changes) = watch::channel(0);
@@ -91,14 +116,21 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         let _lock = lock;
         node.run(inbox, events, applied, changed).await
     });
-    Ok(RunningNode { handle: NodeHandle { commands, changes }, dir: dir.to_path_buf(), task })
+    Ok(RunningNode {
+        handle: NodeHandle { commands, changes },
+        dir: dir.to_path_buf(),
+        task,
+    })
 }
 
 /// Commands that may wait for the loop.
 const COMMANDS: usize = 64;
 
 fn damaged(path: PathBuf, error: &dyn std::error::Error) -> StartError {
-    StartError::Damaged { path, what: error.to_string() }
+    StartError::Damaged {
+        path,
+        what: error.to_string(),
+    }
 }
 
 fn read_roster(dir: &HospitalDir) -> Result<Roster, StartError> {
@@ -106,19 +138,32 @@ fn read_roster(dir: &HospitalDir) -> Result<Roster, StartError> {
     let bytes = match durable::read_bounded(&path, MAX_ROSTER_BYTES as u64) {
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
             let what = "it has no roster; make one with `organtwin roster create`".to_owned();
-            return Err(StartError::NotInitialised { path: dir.root().to_path_buf(), what });
+            return Err(StartError::NotInitialised {
+                path: dir.root().to_path_buf(),
+                what,
+            });
         }
         read => read.map_err(|source| StartError::io(&path, source))?,
     };
-    Roster::decode(&bytes).map_err(|error| StartError::Config { path, what: error.to_string() })
+    Roster::decode(&bytes).map_err(|error| StartError::Config {
+        path,
+        what: error.to_string(),
+    })
 }
 
 /// The roster's parameters, if they are real ones and this machine computes with them as the roster asks.
 fn parameters(dir: &HospitalDir, roster: &Roster) -> Result<ParameterSet, StartError> {
-    let wrong = |what: String| StartError::Config { path: dir.roster(), what };
+    let wrong = |what: String| StartError::Config {
+        path: dir.roster(),
+        what,
+    };
     let id = roster.parameters();
     let params = ParameterSet::by_id(id).filter(ParameterSet::is_real);
-    let params = params.ok_or_else(|| wrong(format!("the parameter set '{id}' is not one that protects anything")))?;
+    let params = params.ok_or_else(|| {
+        wrong(format!(
+            "the parameter set '{id}' is not one that protects anything"
+        ))
+    })?;
     let class = organtwin_threshold::instruction_class();
     if roster.instruction_class() != class {
         let asked = roster.instruction_class();
@@ -139,7 +184,10 @@ pub struct NodeHandle {
 impl NodeHandle {
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NodeError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| NodeError::Stopped)?;
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         answer.await.map_err(|_| NodeError::Stopped)?
     }
 
@@ -155,7 +203,12 @@ impl NodeHandle {
 
     /// Notes where a peer listens (a multiaddress, with or without `/p2p/PEER`) and dials it.
     pub async fn locate(&self, party: u8, address: String) -> Result<(), NodeError> {
-        self.ask(|reply| Command::Locate { party, address, reply }).await
+        self.ask(|reply| Command::Locate {
+            party,
+            address,
+            reply,
+        })
+        .await
     }
 
     /// Signs the roster in this directory. Signing twice is the same as signing once.
@@ -197,7 +250,11 @@ impl NodeHandle {
 
     /// Proposes a study and returns its identifier (the manifest's digest, hexadecimal).
     pub async fn propose(&self, request: StudyRequest) -> Result<String, NodeError> {
-        self.ask(|reply| Command::Propose { request: Box::new(request), reply }).await
+        self.ask(|reply| Command::Propose {
+            request: Box::new(request),
+            reply,
+        })
+        .await
     }
 
     /// Approves a study. Identifiers may be abbreviated to an unambiguous prefix, here and below.
@@ -207,7 +264,8 @@ impl NodeHandle {
 
     /// Rejects a study with a reason of at most 200 bytes.
     pub async fn reject(&self, id: String, reason: String) -> Result<(), NodeError> {
-        self.ask(|reply| Command::Reject { id, reason, reply }).await
+        self.ask(|reply| Command::Reject { id, reason, reply })
+            .await
     }
 
     /// All studies, oldest first.

@@ -84,31 +84,60 @@ pub(super) struct Parts {
 
 /// Milliseconds since 1970 by this machine's clock.
 pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Node {
     /// Reads what the store holds of all feeds.
     pub(super) fn new(parts: Parts) -> Result<(Self, mpsc::UnboundedReceiver<Apply>), NodeError> {
-        let Parts { me, dir, config, identity, roster, store, net, runner, sealing } = parts;
+        let Parts {
+            me,
+            dir,
+            config,
+            identity,
+            roster,
+            store,
+            net,
+            runner,
+            sealing,
+        } = parts;
         let (applies, applied) = mpsc::unbounded_channel();
         let mut fold = Fold::new(roster);
         let mut stored = BTreeMap::new();
-        let parties: Vec<PartyId> = fold.roster().members().iter().map(|member| member.party).collect();
+        let parties: Vec<PartyId> = fold
+            .roster()
+            .members()
+            .iter()
+            .map(|member| member.party)
+            .collect();
         for party in parties {
             let length = store.feed_len(party.get())?;
             for seq in 0..length {
-                let Some(bytes) = store.statement(party.get(), seq)? else { continue };
-                let signed: SignedStatement = codec::decode(&bytes, MAX_SIGNED_BYTES)
-                    .map_err(|error| NodeError::Bug(format!("statement {seq} of party {party} in the store: {error}")))?;
+                let Some(bytes) = store.statement(party.get(), seq)? else {
+                    continue;
+                };
+                let signed: SignedStatement =
+                    codec::decode(&bytes, MAX_SIGNED_BYTES).map_err(|error| {
+                        NodeError::Bug(format!(
+                            "statement {seq} of party {party} in the store: {error}"
+                        ))
+                    })?;
                 if let Err(refusal) = fold.admit(signed) {
-                    return Err(NodeError::Bug(format!("statement {seq} of party {party} in the store: {refusal}")));
+                    return Err(NodeError::Bug(format!(
+                        "statement {seq} of party {party} in the store: {refusal}"
+                    )));
                 }
             }
             stored.insert(party, length);
         }
-        let local = LocalView { takeover_ms: TAKEOVER_MS, blobs: blobs_held(&fold, &store), ..LocalView::default() };
+        let local = LocalView {
+            takeover_ms: TAKEOVER_MS,
+            blobs: blobs_held(&fold, &store),
+            ..LocalView::default()
+        };
         let node = Self {
             me,
             dir,
@@ -185,13 +214,22 @@ impl Node {
             return Ok(());
         }
         let all = self.fold.roster().parties();
-        let certified = self.fold.facts().certificates.values().find(|facts| facts.signers.len() == all);
-        let Some(certificate) = certified.map(|facts| facts.certificate.clone()) else { return Ok(()) };
+        let certified = self
+            .fold
+            .facts()
+            .certificates
+            .values()
+            .find(|facts| facts.signers.len() == all);
+        let Some(certificate) = certified.map(|facts| facts.certificate.clone()) else {
+            return Ok(());
+        };
         match keys::load(&self.dir, &certificate, &self.sealing) {
             Ok(Some(key)) => {
                 self.local.opening_limit = key.opening_limit();
                 self.key = Some(Arc::new(key));
-                tracing::info!("the joint key is certified and this hospital's share of it is open");
+                tracing::info!(
+                    "the joint key is certified and this hospital's share of it is open"
+                );
                 Ok(())
             }
             Ok(None) => {
@@ -218,7 +256,10 @@ impl Node {
         if self.ticks.is_multiple_of(COMPARE_EVERY) {
             let connected: Vec<PartyId> = self.net.connected().into_iter().collect();
             let turn = usize::try_from(self.ticks / COMPARE_EVERY).unwrap_or(0);
-            if let Some(peer) = turn.checked_rem(connected.len()).and_then(|turn| connected.get(turn)) {
+            if let Some(peer) = turn
+                .checked_rem(connected.len())
+                .and_then(|turn| connected.get(turn))
+            {
                 self.compare_feeds(*peer);
             }
         }
@@ -268,7 +309,11 @@ impl Node {
                 Ok(())
             }
             Duty::CombineBatch { batch, vectors } => self.combine_batch(batch, &vectors),
-            Duty::FetchBlob { digest, kind, holders } => {
+            Duty::FetchBlob {
+                digest,
+                kind,
+                holders,
+            } => {
                 self.fetch(digest, kind, holders);
                 Ok(())
             }
@@ -278,8 +323,12 @@ impl Node {
             Duty::Release { .. } => self.release(&duty),
             Duty::Recombine { manifest, squashed } => self.recombine(manifest, squashed),
             Duty::Accuse(evidence) => {
-                let parties: Vec<String> = evidence.accused().iter().map(ToString::to_string).collect();
-                self.note_fault(format!("party {}: caught deviating, accused in the feed", parties.join(", ")));
+                let parties: Vec<String> =
+                    evidence.accused().iter().map(ToString::to_string).collect();
+                self.note_fault(format!(
+                    "party {}: caught deviating, accused in the feed",
+                    parties.join(", ")
+                ));
                 self.state(Body::Accusation { evidence }).map(drop)
             }
         }
@@ -299,7 +348,9 @@ impl Node {
         self.store.append(self.me.get(), statement.seq, &bytes)?;
         self.store.flush()?;
         self.stored.insert(self.me, statement.seq + 1);
-        self.fold.admit(signed).map_err(|refusal| NodeError::Bug(format!("own statement refused: {refusal}")))?;
+        self.fold
+            .admit(signed)
+            .map_err(|refusal| NodeError::Bug(format!("own statement refused: {refusal}")))?;
         self.net.publish(bytes);
         self.note_progress();
         self.dirty = true;
@@ -330,7 +381,9 @@ impl Node {
                     _ => "statement out of order or against a rule",
                 };
                 if let Refusal::Equivocation { author, seq, .. } = &refusal {
-                    self.note_fault(format!("party {author}: signed two statements under number {seq}"));
+                    self.note_fault(format!(
+                        "party {author}: signed two statements under number {seq}"
+                    ));
                 }
                 self.refuse(kind, from, &refusal.to_string());
                 Ok(())
@@ -342,7 +395,8 @@ impl Node {
         for (party, stored) in &mut self.stored {
             let from = usize::try_from(*stored).unwrap_or(usize::MAX);
             for statement in self.fold.feed(*party).iter().skip(from) {
-                let bytes = codec::encode(statement.signed()).map_err(|error| NodeError::Bug(error.to_string()))?;
+                let bytes = codec::encode(statement.signed())
+                    .map_err(|error| NodeError::Bug(error.to_string()))?;
                 self.store.append(party.get(), *stored, &bytes)?;
                 *stored += 1;
             }
@@ -352,7 +406,10 @@ impl Node {
 
     /// The number of statements held of each feed.
     pub(super) fn held(&self) -> Vec<(u8, u64)> {
-        self.stored.iter().map(|(party, held)| (party.get(), *held)).collect()
+        self.stored
+            .iter()
+            .map(|(party, held)| (party.get(), *held))
+            .collect()
     }
 
     /// Counts and logs what is refused, by the peer's name; never its content.
@@ -406,7 +463,10 @@ impl Node {
         let now = now_ms();
         self.ceremony.local.moved_ms = now;
         for (id, study) in &self.fold.facts().studies {
-            let marks = (study.approvals.len(), study.shards.values().map(BTreeMap::len).sum::<usize>());
+            let marks = (
+                study.approvals.len(),
+                study.shards.values().map(BTreeMap::len).sum::<usize>(),
+            );
             let run = self.studies.entry(*id).or_default();
             if run.marks != marks {
                 run.marks = marks;
@@ -418,7 +478,10 @@ impl Node {
     /// The batches of this hospital in the fold.
     pub(super) fn own_batches(&self) -> Vec<Batch> {
         let batches = self.fold.facts().batches.iter();
-        batches.filter(|(batch, facts)| batch.hospital == self.me && facts.requested).map(|(batch, _)| *batch).collect()
+        batches
+            .filter(|(batch, facts)| batch.hospital == self.me && facts.requested)
+            .map(|(batch, _)| *batch)
+            .collect()
     }
 }
 
@@ -429,9 +492,20 @@ const MAX_SIGNED_BYTES: usize = crate::net::codec::MAX_STATEMENT;
 fn blobs_held(fold: &Fold, store: &Store) -> BTreeSet<Digest> {
     let facts = fold.facts();
     let twins = facts.deposits.values().map(|deposit| deposit.twin.digest);
-    let lists = facts.studies.values().filter_map(|study| Some(study.proposal.as_ref()?.manifest.twins.blob));
-    let vectors = facts.batches.values().flat_map(|batch| batch.prepared.values()).flat_map(|(_, vectors)| vectors);
-    let shards = facts.studies.values().flat_map(|study| study.shards.values()).flat_map(BTreeMap::values);
+    let lists = facts
+        .studies
+        .values()
+        .filter_map(|study| Some(study.proposal.as_ref()?.manifest.twins.blob));
+    let vectors = facts
+        .batches
+        .values()
+        .flat_map(|batch| batch.prepared.values())
+        .flat_map(|(_, vectors)| vectors);
+    let shards = facts
+        .studies
+        .values()
+        .flat_map(|study| study.shards.values())
+        .flat_map(BTreeMap::values);
     twins
         .chain(lists)
         .chain(vectors.map(|vector| vector.digest))

@@ -85,7 +85,8 @@ pub(super) struct PieceSecret {
 impl Private {
     /// The request that carries the message.
     pub(super) fn request(&self) -> Result<Request, NodeError> {
-        let bytes = codec::encode(self).map_err(|error| NodeError::Bug(format!("a private message: {error}")))?;
+        let bytes = codec::encode(self)
+            .map_err(|error| NodeError::Bug(format!("a private message: {error}")))?;
         Ok(Request::Private { bytes })
     }
 }
@@ -106,34 +107,46 @@ impl Node {
                 Ok(())
             }
             NetEvent::Gossip { from, bytes } => self.take_in(from, &bytes),
-            NetEvent::Request { from, request, reply } => self.answer(from, request, reply),
+            NetEvent::Request {
+                from,
+                request,
+                reply,
+            } => self.answer(from, request, reply),
         }
     }
 
     /// Asks a peer for the statements that it has and this node lacks.
     pub(super) fn compare_feeds(&self, peer: PartyId) {
         let (net, heads) = (self.net.clone(), self.held());
-        self.wait(async move { net.request(peer, Request::Statements { heads }).await }, move |node, answer| {
-            match answer {
-                Ok(Response::Statements(statements)) => {
-                    let more = !statements.is_empty();
-                    let before = node.held();
-                    for statement in statements {
-                        node.take_in(peer, &statement)?;
+        self.wait(
+            async move { net.request(peer, Request::Statements { heads }).await },
+            move |node, answer| {
+                match answer {
+                    Ok(Response::Statements(statements)) => {
+                        let more = !statements.is_empty();
+                        let before = node.held();
+                        for statement in statements {
+                            node.take_in(peer, &statement)?;
+                        }
+                        // An answer is bounded; what did not fit is asked for at once, as long as it helps.
+                        if more && node.held() != before {
+                            node.compare_feeds(peer);
+                        }
                     }
-                    // An answer is bounded; what did not fit is asked for at once, as long as it helps.
-                    if more && node.held() != before {
-                        node.compare_feeds(peer);
-                    }
+                    Ok(_) => node.refuse("wrong kind of answer", peer, "statements were asked for"),
+                    Err(error) => tracing::debug!(%peer, %error, "no statements"),
                 }
-                Ok(_) => node.refuse("wrong kind of answer", peer, "statements were asked for"),
-                Err(error) => tracing::debug!(%peer, %error, "no statements"),
-            }
-            Ok(())
-        });
+                Ok(())
+            },
+        );
     }
 
-    fn answer(&mut self, from: PartyId, request: Request, reply: oneshot::Sender<Response>) -> Result<(), NodeError> {
+    fn answer(
+        &mut self,
+        from: PartyId,
+        request: Request,
+        reply: oneshot::Sender<Response>,
+    ) -> Result<(), NodeError> {
         match request {
             Request::Statements { heads } => {
                 let held: BTreeMap<u8, u64> = heads.into_iter().collect();
@@ -156,12 +169,19 @@ impl Node {
             }
             Request::Blob { hash, offset } => {
                 let store = self.store.clone();
-                serve(reply, move || match store.blobs().part(&hash, offset, MAX_PART as u64) {
-                    Ok(Some((total, bytes))) => Response::Part { total, bytes },
-                    _ => Response::Unavailable,
+                serve(reply, move || {
+                    match store.blobs().part(&hash, offset, MAX_PART as u64) {
+                        Ok(Some((total, bytes))) => Response::Part { total, bytes },
+                        _ => Response::Unavailable,
+                    }
                 });
             }
-            Request::Chunk { session, stage, group, chunk } => {
+            Request::Chunk {
+                session,
+                stage,
+                group,
+                chunk,
+            } => {
                 let spool = self.ceremony.spool(&SessionId::new(session));
                 let progress = self.ceremony.progress();
                 serve(reply, move || {
@@ -189,7 +209,9 @@ impl Node {
             }
         };
         match &message {
-            Private::SeedShares { session, shares } => self.take_seed_shares(from, *session, shares),
+            Private::SeedShares { session, shares } => {
+                self.take_seed_shares(from, *session, shares)
+            }
             Private::Subseeds { batch, subseeds } => Ok(self.take_subseeds(from, *batch, subseeds)),
         }
     }
@@ -204,7 +226,10 @@ impl Node {
         }
         let connected = self.net.connected();
         let me = self.me;
-        let mut holders: Vec<PartyId> = holders.into_iter().filter(|party| connected.contains(party)).collect();
+        let mut holders: Vec<PartyId> = holders
+            .into_iter()
+            .filter(|party| connected.contains(party))
+            .collect();
         let most = holders.len().max(1);
         // Spread the load: every node begins elsewhere.
         holders.rotate_left(me.index() % most);
@@ -233,7 +258,9 @@ impl Node {
                     }
                     // It stays among those being fetched until it is forgiven.
                     Ok(None) => drop(node.fetches.unavailable.insert(digest, 0)),
-                    Err(source) => return Err(NodeError::from(crate::store::StoreError::Io(source))),
+                    Err(source) => {
+                        return Err(NodeError::from(crate::store::StoreError::Io(source)));
+                    }
                 }
                 Ok(())
             },
@@ -244,7 +271,9 @@ impl Node {
     pub(super) fn take_twin_list(&mut self, blob: Digest, bytes: &[u8]) {
         match TwinList::decode(bytes) {
             Ok(list) => drop(self.local.twin_lists.insert(blob, list)),
-            Err(error) => tracing::warn!(%blob, %error, "not a twin list; its study cannot be evaluated"),
+            Err(error) => {
+                tracing::warn!(%blob, %error, "not a twin list; its study cannot be evaluated")
+            }
         }
     }
 }
@@ -260,8 +289,13 @@ async fn fetch_from(net: &Network, holder: PartyId, digest: Digest, most: u64) -
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let offset = bytes.len() as u64;
-        let request = Request::Blob { hash: *digest.as_bytes(), offset };
-        let Ok(Response::Part { total, bytes: part }) = net.request(holder, request).await else { return None };
+        let request = Request::Blob {
+            hash: *digest.as_bytes(),
+            offset,
+        };
+        let Ok(Response::Part { total, bytes: part }) = net.request(holder, request).await else {
+            return None;
+        };
         let length = offset.saturating_add(part.len() as u64);
         if total > most || length > total || (part.is_empty() && length < total) {
             return None;

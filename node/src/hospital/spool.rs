@@ -25,7 +25,9 @@ impl Spool {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(dir)?,
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+        })
     }
 
     fn path(&self, stage: u8, group: u16, what: &str) -> PathBuf {
@@ -67,7 +69,11 @@ impl Spool {
             return Some(leaves);
         }
         let mut ends = File::open(self.path(stage, group, "ends")).ok()?;
-        let start = if chunk == 0 { 0 } else { end_at(&mut ends, chunk - 1)? };
+        let start = if chunk == 0 {
+            0
+        } else {
+            end_at(&mut ends, chunk - 1)?
+        };
         let length = end_at(&mut ends, chunk)?.checked_sub(start)?;
         let mut file = File::open(self.path(stage, group, "vector")).ok()?;
         file.seek(SeekFrom::Start(start)).ok()?;
@@ -110,7 +116,9 @@ mod tests {
         let spool = Spool::begin(&dir.path().join("spool")).unwrap();
         let chunks = [vec![1u8; 5], vec![2u8; 3], vec![]];
         let leaves = spool
-            .write::<io::Error>(StageName::Rows, 1, 3, |index| Ok(chunks[index as usize].clone()))
+            .write::<io::Error>(StageName::Rows, 1, 3, |index| {
+                Ok(chunks[index as usize].clone())
+            })
             .unwrap();
         for (index, chunk) in (0u32..).zip(&chunks) {
             assert_eq!(spool.serve(2, 1, index).as_ref(), Some(chunk));

@@ -22,7 +22,11 @@ impl Node {
     pub(super) fn obey(&mut self, command: Command) -> Result<(), NodeError> {
         match command {
             Command::Status(reply) => drop(reply.send(Ok(self.status()))),
-            Command::Locate { party, address, reply } => drop(reply.send(self.locate(party, &address))),
+            Command::Locate {
+                party,
+                address,
+                reply,
+            } => drop(reply.send(self.locate(party, &address))),
             Command::SignRoster(reply) => drop(reply.send(self.sign_roster())),
             Command::CeremonyStart(reply) => drop(reply.send(self.join_ceremony())),
             Command::CeremonyStatus(reply) => drop(reply.send(Ok(self.ceremony_status()))),
@@ -46,17 +50,28 @@ impl Node {
     }
 
     fn locate(&mut self, party: u8, address: &str) -> Result<(), NodeError> {
-        let known = PartyId::new(party).filter(|party| self.fold.roster().member(*party).is_some() && *party != self.me);
+        let known = PartyId::new(party)
+            .filter(|party| self.fold.roster().member(*party).is_some() && *party != self.me);
         let Some(party) = known else {
             let what = format!("party {party} is not another member of the roster");
             return Err(NodeError::usage(what, "see `organtwin roster show`"));
         };
-        self.net
-            .dial(party, address)
-            .map_err(|what| NodeError::usage(what, "give a multiaddress such as /ip4/10.0.0.2/tcp/4001"))?;
-        if self.config.peers.get(&party.to_string()).map(String::as_str) != Some(address) {
-            self.config.peers.insert(party.to_string(), address.to_owned());
-            self.config.save(&self.dir).map_err(|error| NodeError::Refused(error.to_string()))?;
+        self.net.dial(party, address).map_err(|what| {
+            NodeError::usage(what, "give a multiaddress such as /ip4/10.0.0.2/tcp/4001")
+        })?;
+        if self
+            .config
+            .peers
+            .get(&party.to_string())
+            .map(String::as_str)
+            != Some(address)
+        {
+            self.config
+                .peers
+                .insert(party.to_string(), address.to_owned());
+            self.config
+                .save(&self.dir)
+                .map_err(|error| NodeError::Refused(error.to_string()))?;
         }
         Ok(())
     }
@@ -65,25 +80,45 @@ impl Node {
         if self.fold.facts().roster_signed.contains_key(&self.me) {
             return Ok(());
         }
-        self.state(organtwin_protocol::statement::Body::RosterSigned {}).map(drop)
+        self.state(organtwin_protocol::statement::Body::RosterSigned {})
+            .map(drop)
     }
 
     fn status(&self) -> NodeStatus {
         let roster = self.fold.roster();
         let eligible = self.eligible_per_hospital();
-        let own = self.fold.facts().deposits.keys().filter(|(party, _)| *party == self.me);
-        let withdrawn = self.fold.facts().withdrawals.keys().filter(|(party, _)| *party == self.me);
+        let own = self
+            .fold
+            .facts()
+            .deposits
+            .keys()
+            .filter(|(party, _)| *party == self.me);
+        let withdrawn = self
+            .fold
+            .facts()
+            .withdrawals
+            .keys()
+            .filter(|(party, _)| *party == self.me);
         let mut refused = self.refused.clone();
         refused.extend(self.net.counters());
         NodeStatus {
             party: self.me.get(),
-            name: roster.member(self.me).map(|member| member.name.clone()).unwrap_or_default(),
+            name: roster
+                .member(self.me)
+                .map(|member| member.name.clone())
+                .unwrap_or_default(),
             consortium: roster.name().to_owned(),
             parties: u8::try_from(roster.parties()).unwrap_or(u8::MAX),
             threshold: u8::try_from(roster.threshold()).unwrap_or(u8::MAX),
             security: security(roster.committee().security()).to_owned(),
             roster: roster.digest().to_string(),
-            roster_signed_by: self.fold.facts().roster_signed.keys().map(|party| party.get()).collect(),
+            roster_signed_by: self
+                .fold
+                .facts()
+                .roster_signed
+                .keys()
+                .map(|party| party.get())
+                .collect(),
             peers: self.peers(roster),
             listen: self.net.listen(),
             key: self.key.as_ref().map(|key| KeyView {
@@ -97,10 +132,9 @@ impl Node {
             twins_own: count(own.count().saturating_sub(withdrawn.count())),
             twins_eligible: eligible.values().sum(),
             studies: count(self.fold.facts().studies.len()),
-            openings_spent: self
-                .key
-                .as_ref()
-                .map_or(0, |key| study::opened_blocks(&self.fold, &key.certificate, None)),
+            openings_spent: self.key.as_ref().map_or(0, |key| {
+                study::opened_blocks(&self.fold, &key.certificate, None)
+            }),
             openings_limit: self.local.opening_limit,
             refused,
             faults: self.faults.clone(),
@@ -112,12 +146,17 @@ impl Node {
 
     fn peers(&self, roster: &Roster) -> Vec<PeerView> {
         let connected = self.net.connected();
-        let others = roster.members().iter().filter(|member| member.party != self.me);
+        let others = roster
+            .members()
+            .iter()
+            .filter(|member| member.party != self.me);
         others
             .map(|member| PeerView {
                 party: member.party.get(),
                 name: member.name.clone(),
-                peer_id: crate::identity::peer_id(member).map(|id| id.to_string()).unwrap_or_default(),
+                peer_id: crate::identity::peer_id(member)
+                    .map(|id| id.to_string())
+                    .unwrap_or_default(),
                 addresses: self.net.addresses(member.party),
                 connected: connected.contains(&member.party),
                 statements: self.fold.feed(member.party).len() as u64,
@@ -149,26 +188,55 @@ impl Node {
                 local_id: names.get(id).cloned().unwrap_or_default(),
                 id: id.to_string(),
                 organ: deposit.organ.clone(),
-                received_by: receipts.into_iter().flat_map(BTreeMap::keys).map(|party| party.get()).collect(),
+                received_by: receipts
+                    .into_iter()
+                    .flat_map(BTreeMap::keys)
+                    .map(|party| party.get())
+                    .collect(),
                 withdrawn: facts.withdrawals.contains_key(&(*party, *id)),
             });
         }
-        Ok(TwinsView { own, deposited, eligible: self.eligible_per_hospital() })
+        Ok(TwinsView {
+            own,
+            deposited,
+            eligible: self.eligible_per_hospital(),
+        })
     }
 
     fn withdraw(&mut self, name: &str) -> Result<(), NodeError> {
         let names = crate::jobs::deposit::local_ids(&self.store)?;
-        let mut mine = self.fold.facts().deposits.keys().filter(|(party, _)| *party == self.me).map(|(_, id)| *id);
-        let found = mine.find(|id| id.to_string() == name || names.get(id).is_some_and(|local| local == name));
+        let mut mine = self
+            .fold
+            .facts()
+            .deposits
+            .keys()
+            .filter(|(party, _)| *party == self.me)
+            .map(|(_, id)| *id);
+        let found = mine
+            .find(|id| id.to_string() == name || names.get(id).is_some_and(|local| local == name));
         let Some(id) = found else {
-            return Err(NodeError::NotFound { kind: "own twin", id: name.to_owned(), list: "organtwin twin list" });
+            return Err(NodeError::NotFound {
+                kind: "own twin",
+                id: name.to_owned(),
+                list: "organtwin twin list",
+            });
         };
-        self.state(organtwin_protocol::statement::Body::TwinWithdrawn { id }).map(drop)
+        self.state(organtwin_protocol::statement::Body::TwinWithdrawn { id })
+            .map(drop)
     }
 
     fn studies_view(&self) -> Result<Vec<StudyView>, NodeError> {
         let mut studies: Vec<(u64, Digest)> = Study::all(&self.fold)
-            .map(|study| (study.facts.proposal.as_ref().map_or(0, |proposal| proposal.time_ms), study.id))
+            .map(|study| {
+                (
+                    study
+                        .facts
+                        .proposal
+                        .as_ref()
+                        .map_or(0, |proposal| proposal.time_ms),
+                    study.id,
+                )
+            })
             .collect();
         studies.sort_unstable();
         studies.iter().map(|(_, id)| self.study_view(id)).collect()
@@ -176,11 +244,18 @@ impl Node {
 
     /// One study as this node sees it.
     pub(super) fn study_view(&self, id: &Digest) -> Result<StudyView, NodeError> {
-        let study = Study::find(&self.fold, id).ok_or_else(|| NodeError::Bug("a study without proposal".into()))?;
+        let study = Study::find(&self.fold, id)
+            .ok_or_else(|| NodeError::Bug("a study without proposal".into()))?;
         let list = self.local.twin_lists.get(&study.manifest.twins.blob);
         let all = list.map(|list| shards(id, list)).unwrap_or_default();
-        let tallies: Vec<_> = all.iter().map(|shard| tally::shard(self.fold.roster(), study.facts, shard)).collect();
-        let confirmed = tallies.iter().filter(|tally| tally.confirmed.is_some()).count();
+        let tallies: Vec<_> = all
+            .iter()
+            .map(|shard| tally::shard(self.fold.roster(), study.facts, shard))
+            .collect();
+        let confirmed = tallies
+            .iter()
+            .filter(|tally| tally.confirmed.is_some())
+            .count();
         let fallback = super::studies::StudyRun::default();
         let run = self.studies.get(id).unwrap_or(&fallback);
         let (phase, reason) = match study.phase(list, now_ms()) {
@@ -189,7 +264,9 @@ impl Node {
             Phase::Unknown | Phase::Proposed { .. } => ("proposed", None),
             Phase::Evaluating { .. } => ("evaluating", None),
             Phase::Opening { .. } if run.derived.is_some() => ("opening", None),
-            Phase::Opening { .. } if run.work.squashing.load(Ordering::Relaxed) => ("squashing", None),
+            Phase::Opening { .. } if run.work.squashing.load(Ordering::Relaxed) => {
+                ("squashing", None)
+            }
             Phase::Opening { .. } => ("combining", None),
             Phase::NotOpened(why) => {
                 let phase = match &why {
@@ -201,7 +278,9 @@ impl Node {
             }
         };
         let seconds = self.seconds_per_bootstrap;
-        let eta = (phase == "evaluating").then(|| self.eta(study.id, &all, &tallies, run)).flatten();
+        let eta = (phase == "evaluating")
+            .then(|| self.eta(study.id, &all, &tallies, run))
+            .flatten();
         let opening = match (run.times.squashed, run.times.recombined) {
             (Some(squashed), Some(recombined)) => Some(recombined.saturating_sub(squashed) as f64),
             _ => None,
@@ -215,10 +294,21 @@ impl Node {
             reason,
             quorum: study.manifest.quorum,
             approvals: study.approvals().keys().map(|party| party.get()).collect(),
-            rejections: study.facts.rejections.iter().map(|(p, r)| (p.get(), r.reason.clone())).collect(),
+            rejections: study
+                .facts
+                .rejections
+                .iter()
+                .map(|(p, r)| (p.get(), r.reason.clone()))
+                .collect(),
             k: study.manifest.facts.k,
             twins: study.manifest.twins.count,
-            twins_per_hospital: study.manifest.twins.per_hospital.iter().map(|(p, c)| (p.get(), *c)).collect(),
+            twins_per_hospital: study
+                .manifest
+                .twins
+                .per_hospital
+                .iter()
+                .map(|(p, c)| (p.get(), *c))
+                .collect(),
             shards_done: count(confirmed),
             shards_total: count(all.len()),
             bootstraps: run.times.bootstraps + run.work.shard.load(Ordering::Relaxed),
@@ -248,11 +338,21 @@ impl Node {
         let roster = self.fold.roster();
         let study = Study::find(&self.fold, &id)?;
         let forecast = plan.forecast();
-        let cost = |twins: usize| forecast.bootstraps_per_twin * twins as u64 + forecast.bootstraps_per_shard;
+        let cost = |twins: usize| {
+            forecast.bootstraps_per_twin * twins as u64 + forecast.bootstraps_per_shard
+        };
         let mine = all.iter().zip(tallies).filter(|(shard, tally)| {
-            let rank = ranking(roster, &id, shard.index).iter().position(|party| *party == self.me);
-            let stated = study.facts.shards.get(&shard.index).is_some_and(|claims| claims.contains_key(&self.me));
-            tally.confirmed.is_none() && !stated && rank.is_some_and(|rank| rank < roster.equal_needed())
+            let rank = ranking(roster, &id, shard.index)
+                .iter()
+                .position(|party| *party == self.me);
+            let stated = study
+                .facts
+                .shards
+                .get(&shard.index)
+                .is_some_and(|claims| claims.contains_key(&self.me));
+            tally.confirmed.is_none()
+                && !stated
+                && rank.is_some_and(|rank| rank < roster.equal_needed())
         });
         let left: u64 = mine.map(|(shard, _)| cost(shard.twins.len())).sum();
         let done = run.times.bootstraps + run.work.shard.load(Ordering::Relaxed);
@@ -268,15 +368,34 @@ pub(super) fn forecast(plan: &Plan, twins: &TwinListFacts, seconds_per_bootstrap
     let forecast = plan.forecast();
     let per_shard = forecast.bootstraps_per_shard * forecast.shards as u64;
     let mut notes = vec![
-        format!("most of the failure probability lies at: {} (2^{:.0})", forecast.worst_step, forecast.worst_step_log2_failure),
-        format!("{per_shard} bootstraps cut the shards' counts, {} finish at every node", forecast.bootstraps_finish),
+        format!(
+            "most of the failure probability lies at: {} (2^{:.0})",
+            forecast.worst_step, forecast.worst_step_log2_failure
+        ),
+        format!(
+            "{per_shard} bootstraps cut the shards' counts, {} finish at every node",
+            forecast.bootstraps_finish
+        ),
     ];
-    notes.extend(forecast.cuts.iter().filter(|cut| (cut.effective - cut.cut).abs() > 0.01 * cut.cut).map(|cut| {
-        format!("at {} mg the cut {} is computed at {:.1}", cut.dose, cut.cut, cut.effective)
-    }));
+    notes.extend(
+        forecast
+            .cuts
+            .iter()
+            .filter(|cut| (cut.effective - cut.cut).abs() > 0.01 * cut.cut)
+            .map(|cut| {
+                format!(
+                    "at {} mg the cut {} is computed at {:.1}",
+                    cut.dose, cut.cut, cut.effective
+                )
+            }),
+    );
     Forecast {
         twins: twins.count,
-        twins_per_hospital: twins.per_hospital.iter().map(|(party, count)| (party.get(), *count)).collect(),
+        twins_per_hospital: twins
+            .per_hospital
+            .iter()
+            .map(|(party, count)| (party.get(), *count))
+            .collect(),
         shards: count(forecast.shards),
         bootstraps_per_patient: forecast.bootstraps_per_twin,
         bootstraps_once: forecast.bootstraps_evaluate,

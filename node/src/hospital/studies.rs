@@ -1,8 +1,8 @@
 //! Studies in the loop: plan, propose, vote, evaluate, combine, release, recombine.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::duty::{self, Duty};
@@ -80,20 +80,38 @@ impl StudyRun {
 impl Node {
     /// Reads what the store holds of studies that this node worked on.
     pub(super) fn resume_studies(&mut self) -> Result<(), NodeError> {
-        let ids: Vec<(Digest, Digest)> = Study::all(&self.fold).map(|s| (s.id, s.manifest.twins.blob)).collect();
+        let ids: Vec<(Digest, Digest)> = Study::all(&self.fold)
+            .map(|s| (s.id, s.manifest.twins.blob))
+            .collect();
         for (id, blob) in ids {
-            if let Some(bytes) = self.store.blobs().get(blob.as_bytes()).map_err(StoreError::Io)? {
+            if let Some(bytes) = self
+                .store
+                .blobs()
+                .get(blob.as_bytes())
+                .map_err(StoreError::Io)?
+            {
                 self.take_twin_list(blob, &bytes);
             }
             let derived = jobs::study::derived(&self.store, id)?;
             if let Some(derived) = &derived {
                 self.local.squashed.insert(id, derived.squashed);
             }
-            let times = self.store.get(Tree::Jobs, &times_key(&id))?.unwrap_or_default();
+            let times = self
+                .store
+                .get(Tree::Jobs, &times_key(&id))?
+                .unwrap_or_default();
             let opened = Study::find(&self.fold, &id)
                 .and_then(|study| study.facts.releases.get(&self.me))
                 .map(|release| release.values.clone());
-            self.studies.insert(id, StudyRun { derived, times, opened, ..StudyRun::default() });
+            self.studies.insert(
+                id,
+                StudyRun {
+                    derived,
+                    times,
+                    opened,
+                    ..StudyRun::default()
+                },
+            );
         }
         Ok(())
     }
@@ -106,12 +124,16 @@ impl Node {
     }
 
     fn cores() -> u16 {
-        std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX))
+        std::thread::available_parallelism()
+            .map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX))
     }
 
     fn circumstances(&self) -> Result<planning::Circumstances, NodeError> {
         let key = self.key.as_ref().ok_or_else(|| {
-            NodeError::not_ready("there is no joint key yet", "hold the key ceremony first: `organtwin ceremony start`")
+            NodeError::not_ready(
+                "there is no joint key yet",
+                "hold the key ceremony first: `organtwin ceremony start`",
+            )
         })?;
         Ok(key.circumstances(self.seconds_per_bootstrap.unwrap_or(0.02), Self::cores())?)
     }
@@ -123,7 +145,11 @@ impl Node {
         }
         let circumstances = self.circumstances()?;
         let study = Study::find(&self.fold, id).ok_or_else(|| not_found(&id.to_string()))?;
-        let planned = planning::plan_of_manifest(study.manifest, self.fold.roster().committee(), &circumstances);
+        let planned = planning::plan_of_manifest(
+            study.manifest,
+            self.fold.roster().committee(),
+            &circumstances,
+        );
         let planned = planned.map(Arc::new).map_err(|error| error.to_string());
         self.studies.entry(*id).or_default().plan = Some(planned.clone());
         planned.map_err(NodeError::Refused)
@@ -179,9 +205,18 @@ impl Node {
 
     fn forecast(&self, spec: &StudySpec) -> Result<Forecast, NodeError> {
         let (_, facts) = self.eligible_now()?;
-        let plan = planning::plan_of(spec, &facts.per_hospital, self.fold.roster().committee(), &self.circumstances()?)?;
+        let plan = planning::plan_of(
+            spec,
+            &facts.per_hospital,
+            self.fold.roster().committee(),
+            &self.circumstances()?,
+        )?;
         let seconds_per_bootstrap = self.seconds_per_bootstrap.unwrap_or(0.0);
-        Ok(super::status::forecast(&plan, &facts, seconds_per_bootstrap))
+        Ok(super::status::forecast(
+            &plan,
+            &facts,
+            seconds_per_bootstrap,
+        ))
     }
 
     /// The list of the twins that a study proposed now would contain.
@@ -189,7 +224,10 @@ impl Node {
         let schema = Digest::new(Schema::kidney().digest());
         let twins = study::eligible_twins(&self.fold, &self.fold.heads(), &schema);
         let list = TwinList::sorted(twins).map_err(|error| {
-            NodeError::not_ready(error.to_string(), "ingest patients and wait until every hospital holds the twins")
+            NodeError::not_ready(
+                error.to_string(),
+                "ingest patients and wait until every hospital holds the twins",
+            )
         })?;
         let facts = TwinListFacts::of(&list).map_err(|error| NodeError::Bug(error.to_string()))?;
         Ok((list, facts))
@@ -202,18 +240,34 @@ impl Node {
         let (n, t) = (roster.parties(), roster.threshold());
         let quorum = request.quorum.map_or(roster.default_quorum(), usize::from);
         if quorum <= t || quorum > n {
-            let what = format!("quorum: expected a number from t+1 = {} to n = {n}, got {quorum}", t + 1);
+            let what = format!(
+                "quorum: expected a number from t+1 = {} to n = {n}, got {quorum}",
+                t + 1
+            );
             return Err(NodeError::usage(what, "change it in the study file"));
         }
         let now = now_ms();
         let expires_ms = request.expires_ms.unwrap_or(now + DEFAULT_LIFETIME_MS);
         if expires_ms <= now || expires_ms > now + LONGEST_LIFETIME_MS {
-            let what = "expires_ms: expected a time within the next year, in milliseconds since 1970".to_owned();
-            return Err(NodeError::usage(what, "change it in the study file or leave it out for seven days"));
+            let what =
+                "expires_ms: expected a time within the next year, in milliseconds since 1970"
+                    .to_owned();
+            return Err(NodeError::usage(
+                what,
+                "change it in the study file or leave it out for seven days",
+            ));
         }
         let (list, facts) = self.eligible_now()?;
-        let plan = planning::plan_of(&request.study, &facts.per_hospital, roster.committee(), &circumstances)?;
-        let key = self.key.as_ref().ok_or_else(|| NodeError::Bug("planned without a key".into()))?;
+        let plan = planning::plan_of(
+            &request.study,
+            &facts.per_hospital,
+            roster.committee(),
+            &circumstances,
+        )?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or_else(|| NodeError::Bug("planned without a key".into()))?;
         let manifest = Manifest {
             version: MANIFEST_VERSION,
             title: request.title,
@@ -231,24 +285,35 @@ impl Node {
             recipients: Vec::new(),
             expires_ms,
         };
-        let id = manifest.digest().map_err(|error| NodeError::Bug(error.to_string()))?;
-        let bytes = list.encode().map_err(|error| NodeError::Bug(error.to_string()))?;
+        let id = manifest
+            .digest()
+            .map_err(|error| NodeError::Bug(error.to_string()))?;
+        let bytes = list
+            .encode()
+            .map_err(|error| NodeError::Bug(error.to_string()))?;
         // The list is here before anyone can ask for it.
         self.store.blobs().put(&bytes).map_err(StoreError::Io)?;
         let blob = of_blob(&bytes);
         self.local.blobs.insert(blob);
         self.local.twin_lists.insert(blob, list);
-        self.state(Body::StudyProposed { manifest: Box::new(manifest) })?;
+        self.state(Body::StudyProposed {
+            manifest: Box::new(manifest),
+        })?;
         Ok(id.to_string())
     }
 
     /// The one study whose identifier begins so.
     pub(super) fn study_id(&self, prefix: &str) -> Result<Digest, NodeError> {
-        let mut matching = Study::all(&self.fold).map(|study| study.id).filter(|id| id.to_string().starts_with(prefix));
+        let mut matching = Study::all(&self.fold)
+            .map(|study| study.id)
+            .filter(|id| id.to_string().starts_with(prefix));
         match (matching.next(), matching.next()) {
             (Some(id), None) if !prefix.is_empty() => Ok(id),
             (None, _) => Err(not_found(prefix)),
-            _ => Err(NodeError::usage(format!("several studies begin with '{prefix}'"), "give more digits")),
+            _ => Err(NodeError::usage(
+                format!("several studies begin with '{prefix}'"),
+                "give more digits",
+            )),
         }
     }
 
@@ -257,17 +322,27 @@ impl Node {
         let id = self.study_id(id)?;
         self.plan_of_study(&id)?;
         let study = Study::find(&self.fold, &id).ok_or_else(|| not_found(&id.to_string()))?;
-        if study.facts.approvals.contains_key(&self.me) && !study.facts.rejections.contains_key(&self.me) {
+        if study.facts.approvals.contains_key(&self.me)
+            && !study.facts.rejections.contains_key(&self.me)
+        {
             return Ok(());
         }
         let Some(list) = self.local.twin_lists.get(&study.manifest.twins.blob) else {
-            return Err(NodeError::not_ready("the study's list of twins has not arrived", "try again in a moment"));
+            return Err(NodeError::not_ready(
+                "the study's list of twins has not arrived",
+                "try again in a moment",
+            ));
         };
         if let Some(why) = study.not_opened(Some(list), now_ms()) {
-            return Err(NodeError::Refused(format!("the study cannot be approved any more: {why}")));
+            return Err(NodeError::Refused(format!(
+                "the study cannot be approved any more: {why}"
+            )));
         }
         if let Err(fault) = study::check_manifest(&self.fold, study.manifest, list) {
-            return Err(NodeError::not_ready(fault.to_string(), "try again in a moment"));
+            return Err(NodeError::not_ready(
+                fault.to_string(),
+                "try again in a moment",
+            ));
         }
         self.state(Body::StudyApproved { manifest: id }).map(drop)
     }
@@ -276,9 +351,16 @@ impl Node {
     pub(super) fn reject(&mut self, id: &str, reason: String) -> Result<(), NodeError> {
         let id = self.study_id(id)?;
         if reason.is_empty() || reason.len() > 200 {
-            return Err(NodeError::usage(format!("a reason has 1 to 200 bytes, got {}", reason.len()), "say why, briefly"));
+            return Err(NodeError::usage(
+                format!("a reason has 1 to 200 bytes, got {}", reason.len()),
+                "say why, briefly",
+            ));
         }
-        self.state(Body::StudyRejected { manifest: id, reason }).map(drop)
+        self.state(Body::StudyRejected {
+            manifest: id,
+            reason,
+        })
+        .map(drop)
     }
 
     /// Evaluates a shard when the cores are free.
@@ -286,10 +368,21 @@ impl Node {
         if self.heavy.is_some() || !self.need_engine() {
             return Ok(());
         }
-        let (Ok(plan), Some(engine)) = (self.plan_of_study(&manifest), self.engine.clone()) else { return Ok(()) };
-        let Some(study) = Study::find(&self.fold, &manifest) else { return Ok(()) };
-        let Some(list) = self.local.twin_lists.get(&study.manifest.twins.blob) else { return Ok(()) };
-        let Some(shard) = shards(&manifest, list).into_iter().find(|s| s.index == shard) else { return Ok(()) };
+        let (Ok(plan), Some(engine)) = (self.plan_of_study(&manifest), self.engine.clone()) else {
+            return Ok(());
+        };
+        let Some(study) = Study::find(&self.fold, &manifest) else {
+            return Ok(());
+        };
+        let Some(list) = self.local.twin_lists.get(&study.manifest.twins.blob) else {
+            return Ok(());
+        };
+        let Some(shard) = shards(&manifest, list)
+            .into_iter()
+            .find(|s| s.index == shard)
+        else {
+            return Ok(());
+        };
         let inputs: Option<Vec<TwinInput>> = shard
             .twins
             .iter()
@@ -304,7 +397,11 @@ impl Node {
             })
             .collect();
         let Some(inputs) = inputs else { return Ok(()) };
-        self.heavy = Some(format!("shard {} of study {}", shard.index, short(&manifest)));
+        self.heavy = Some(format!(
+            "shard {} of study {}",
+            shard.index,
+            short(&manifest)
+        ));
         let run = self.studies.entry(manifest).or_default();
         run.times.evaluation_started.get_or_insert_with(now_ms);
         let (work, store) = (run.work.clone(), self.store.clone());
@@ -312,7 +409,8 @@ impl Node {
             move || {
                 let before = engine.bootstraps();
                 let progress = |done: u64| work.shard.store(done, Ordering::Relaxed);
-                let output = jobs::study::evaluate(&store, &engine, &plan, &inputs, &progress, &work.cancel);
+                let output =
+                    jobs::study::evaluate(&store, &engine, &plan, &inputs, &progress, &work.cancel);
                 work.shard.store(0, Ordering::Relaxed);
                 output.map(|output| (output, engine.bootstraps() - before))
             },
@@ -327,31 +425,54 @@ impl Node {
                 run.times.evaluation_ended = Some(now_ms());
                 run.times.bootstraps += bootstraps;
                 node.keep_times(&manifest)?;
-                node.state(Body::ShardEvaluated { manifest, shard: shard.index, inputs: shard.inputs, output }).map(drop)
+                node.state(Body::ShardEvaluated {
+                    manifest,
+                    shard: shard.index,
+                    inputs: shard.inputs,
+                    output,
+                })
+                .map(drop)
             },
         );
         Ok(())
     }
 
     /// Adds the confirmed shards, gates, and squashes, when the cores are free.
-    pub(super) fn combine(&mut self, manifest: Digest, outputs: &[Digest]) -> Result<(), NodeError> {
+    pub(super) fn combine(
+        &mut self,
+        manifest: Digest,
+        outputs: &[Digest],
+    ) -> Result<(), NodeError> {
         if self.heavy.is_some() || !self.need_engine() {
             return Ok(());
         }
         // Derived before a crash, but not stated yet.
-        if let Some(derived) = self.studies.get(&manifest).and_then(|run| run.derived.clone()) {
+        if let Some(derived) = self
+            .studies
+            .get(&manifest)
+            .and_then(|run| run.derived.clone())
+        {
             return self.state_derived(manifest, &derived);
         }
-        let (Ok(plan), Some(engine), Some(key)) =
-            (self.plan_of_study(&manifest), self.engine.clone(), self.key.clone())
-        else {
+        let (Ok(plan), Some(engine), Some(key)) = (
+            self.plan_of_study(&manifest),
+            self.engine.clone(),
+            self.key.clone(),
+        ) else {
             return Ok(());
         };
-        let Some(study) = Study::find(&self.fold, &manifest) else { return Ok(()) };
-        let Some(list) = self.local.twin_lists.get(&study.manifest.twins.blob) else { return Ok(()) };
+        let Some(study) = Study::find(&self.fold, &manifest) else {
+            return Ok(());
+        };
+        let Some(list) = self.local.twin_lists.get(&study.manifest.twins.blob) else {
+            return Ok(());
+        };
         let mut by_hospital: BTreeMap<PartyId, Vec<Digest>> = BTreeMap::new();
         for (shard, output) in shards(&manifest, list).iter().zip(outputs) {
-            by_hospital.entry(shard.depositor).or_default().push(*output);
+            by_hospital
+                .entry(shard.depositor)
+                .or_default()
+                .push(*output);
         }
         self.heavy = Some(format!("the aggregate of study {}", short(&manifest)));
         let run = self.studies.entry(manifest).or_default();
@@ -365,7 +486,16 @@ impl Node {
                         work.squashed.store(done as u64, Ordering::Relaxed);
                     }
                 };
-                jobs::study::combine(&store, &key, &engine, &plan, manifest, &by_hospital, &progress, &work.cancel)
+                jobs::study::combine(
+                    &store,
+                    &key,
+                    &engine,
+                    &plan,
+                    manifest,
+                    &by_hospital,
+                    &progress,
+                    &work.cancel,
+                )
             },
             move |node, derived| {
                 node.heavy = None;
@@ -385,25 +515,58 @@ impl Node {
     }
 
     fn state_derived(&mut self, manifest: Digest, derived: &Derived) -> Result<(), NodeError> {
-        let Derived { aggregate, squashed, blocks, .. } = *derived;
-        self.state(Body::AggregateDerived { manifest, aggregate, squashed, blocks }).map(drop)
+        let Derived {
+            aggregate,
+            squashed,
+            blocks,
+            ..
+        } = *derived;
+        self.state(Body::AggregateDerived {
+            manifest,
+            aggregate,
+            squashed,
+            blocks,
+        })
+        .map(drop)
     }
 
     /// Decrypts partially what this node derived itself, if every rule still allows it.
     pub(super) fn release(&mut self, duty: &Duty) -> Result<(), NodeError> {
-        let Duty::Release { manifest, first_block, blocks, .. } = duty else { return Ok(()) };
-        let (Some(key), Some(derived)) =
-            (self.key.clone(), self.studies.get(manifest).and_then(|run| run.derived.clone()))
+        let Duty::Release {
+            manifest,
+            first_block,
+            blocks,
+            ..
+        } = duty
         else {
+            return Ok(());
+        };
+        let (Some(key), Some(derived)) = (
+            self.key.clone(),
+            self.studies
+                .get(manifest)
+                .and_then(|run| run.derived.clone()),
+        ) else {
             return Ok(());
         };
         let all = jobs::study::partial(&self.store, &key, &derived)?;
         let (from, count) = (*first_block as usize, *blocks as usize);
         let values: Vec<_> = all
             .into_iter()
-            .map(|(piece, values)| (piece, values.into_iter().skip(from).take(count).collect::<Vec<u128>>()))
+            .map(|(piece, values)| {
+                (
+                    piece,
+                    values
+                        .into_iter()
+                        .skip(from)
+                        .take(count)
+                        .collect::<Vec<u128>>(),
+                )
+            })
             .collect();
-        let Some(body) = duty::release_body(&self.fold, self.me, now_ms(), &self.local, duty, &values) else {
+        let Some(body) =
+            duty::release_body(&self.fold, self.me, now_ms(), &self.local, duty, &values)
+        else {
             return Ok(());
         };
         let before = std::time::Instant::now();
@@ -415,14 +578,28 @@ impl Node {
     }
 
     /// Recombines the accepted values and states the result.
-    pub(super) fn recombine(&mut self, manifest: Digest, squashed: Digest) -> Result<(), NodeError> {
-        let (Some(key), Some(derived)) =
-            (self.key.clone(), self.studies.get(&manifest).and_then(|run| run.derived.clone()))
-        else {
+    pub(super) fn recombine(
+        &mut self,
+        manifest: Digest,
+        squashed: Digest,
+    ) -> Result<(), NodeError> {
+        let (Some(key), Some(derived)) = (
+            self.key.clone(),
+            self.studies
+                .get(&manifest)
+                .and_then(|run| run.derived.clone()),
+        ) else {
             return Ok(());
         };
-        let Some(study) = Study::find(&self.fold, &manifest) else { return Ok(()) };
-        let Some(tally) = self.local.twin_lists.get(&study.manifest.twins.blob).and_then(|list| study.pieces(list)) else {
+        let Some(study) = Study::find(&self.fold, &manifest) else {
+            return Ok(());
+        };
+        let Some(tally) = self
+            .local
+            .twin_lists
+            .get(&study.manifest.twins.blob)
+            .and_then(|list| study.pieces(list))
+        else {
             return Ok(());
         };
         let opened = jobs::study::recombine(&self.store, &key, &derived, &tally.accepted)?;
@@ -438,23 +615,40 @@ impl Node {
     pub(super) fn outcome(&mut self, id: &str) -> Result<ResultView, NodeError> {
         let id = self.study_id(id)?;
         let view = self.study_view(&id)?;
-        let opened = self.studies.get(&id).and_then(|run| run.opened.clone()).ok_or_else(|| match &view.reason {
-            Some(reason) => NodeError::Refused(format!("the study was not opened: {reason}")),
-            None => NodeError::not_ready("the result is not open yet", "follow it with `organtwin study show`"),
-        })?;
+        let opened = self
+            .studies
+            .get(&id)
+            .and_then(|run| run.opened.clone())
+            .ok_or_else(|| match &view.reason {
+                Some(reason) => NodeError::Refused(format!("the study was not opened: {reason}")),
+                None => NodeError::not_ready(
+                    "the result is not open yet",
+                    "follow it with `organtwin study show`",
+                ),
+            })?;
         let plan = self.plan_of_study(&id)?;
-        let result = StudyResult::decode(&plan, &opened).map_err(|error| NodeError::Bug(error.to_string()))?;
+        let result = StudyResult::decode(&plan, &opened)
+            .map_err(|error| NodeError::Bug(error.to_string()))?;
         let text = format!("{}\n{}", render::table(&result), render::chart(&result));
-        let result = serde_json::to_value(&result).map_err(|error| NodeError::Bug(error.to_string()))?;
-        Ok(ResultView { study: view, result, text, opened })
+        let result =
+            serde_json::to_value(&result).map_err(|error| NodeError::Bug(error.to_string()))?;
+        Ok(ResultView {
+            study: view,
+            result,
+            text,
+            opened,
+        })
     }
 
     /// The transcript of a study.
     pub(super) fn transcript(&self, id: &str) -> Result<Vec<u8>, NodeError> {
         let id = self.study_id(id)?;
-        let transcript = Transcript::export(&self.fold, Some(id), self)
-            .map_err(|error| NodeError::not_ready(error.to_string(), "export when the study has ended here"))?;
-        transcript.encode().map_err(|error| NodeError::Bug(error.to_string()))
+        let transcript = Transcript::export(&self.fold, Some(id), self).map_err(|error| {
+            NodeError::not_ready(error.to_string(), "export when the study has ended here")
+        })?;
+        transcript
+            .encode()
+            .map_err(|error| NodeError::Bug(error.to_string()))
     }
 
     /// Stops work on studies that will not be opened.
@@ -472,19 +666,29 @@ impl Node {
 
     /// A study's plan, if it was made already.
     pub(super) fn known_plan(&self, id: &Digest) -> Option<&Arc<Plan>> {
-        self.studies.get(id).and_then(|run| run.plan.as_ref()).and_then(|plan| plan.as_ref().ok())
+        self.studies
+            .get(id)
+            .and_then(|run| run.plan.as_ref())
+            .and_then(|plan| plan.as_ref().ok())
     }
 }
 
 impl StudyStore for Node {
     fn twin_list(&self, manifest: &Digest) -> Option<TwinList> {
         let study = Study::find(&self.fold, manifest)?;
-        self.local.twin_lists.get(&study.manifest.twins.blob).cloned()
+        self.local
+            .twin_lists
+            .get(&study.manifest.twins.blob)
+            .cloned()
     }
 
     fn squashed(&self, manifest: &Digest) -> Option<Vec<u8>> {
         let derived = self.studies.get(manifest)?.derived.as_ref()?;
-        self.store.blobs().get(derived.blob.as_bytes()).ok().flatten()
+        self.store
+            .blobs()
+            .get(derived.blob.as_bytes())
+            .ok()
+            .flatten()
     }
 }
 
@@ -503,5 +707,9 @@ pub(super) fn short(id: &Digest) -> String {
 }
 
 fn not_found(id: &str) -> NodeError {
-    NodeError::NotFound { kind: "study", id: id.to_owned(), list: "organtwin study list" }
+    NodeError::NotFound {
+        kind: "study",
+        id: id.to_owned(),
+        list: "organtwin study list",
+    }
 }

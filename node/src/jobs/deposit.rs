@@ -16,8 +16,18 @@ use crate::store::{Store, Tree};
 
 /// The batch as the threshold crate knows it.
 fn batch_id(batch: &Batch) -> BatchId {
-    let Batch { epoch, hospital, number, polynomials } = *batch;
-    BatchId { epoch, hospital, number, polynomials }
+    let Batch {
+        epoch,
+        hospital,
+        number,
+        polynomials,
+    } = *batch;
+    BatchId {
+        epoch,
+        hospital,
+        number,
+        polynomials,
+    }
 }
 
 /// How many mask polynomials so many twins need.
@@ -27,23 +37,42 @@ pub fn polynomials_for(twins: usize, schema: &Schema) -> u16 {
 }
 
 /// Computes the vectors of this party's groups and keeps them as blobs.
-pub fn batch_vectors(store: &Store, key: &KeyRing, batch: &Batch) -> Result<Vec<GroupDigest>, JobError> {
+pub fn batch_vectors(
+    store: &Store,
+    key: &KeyRing,
+    batch: &Batch,
+) -> Result<Vec<GroupDigest>, JobError> {
     let vectors = key.share().batch_vectors(key.info(), &batch_id(batch))?;
-    store.blobs().put_all(vectors.iter().map(|(_, bytes)| bytes.as_slice()))?;
+    store
+        .blobs()
+        .put_all(vectors.iter().map(|(_, bytes)| bytes.as_slice()))?;
     let digests = vectors.iter().map(|(group, bytes)| {
-        let group = u16::try_from(*group).map_err(|_| JobError::Bug("a group beyond the family".into()))?;
-        Ok(GroupDigest { group, digest: of_blob(bytes) })
+        let group =
+            u16::try_from(*group).map_err(|_| JobError::Bug("a group beyond the family".into()))?;
+        Ok(GroupDigest {
+            group,
+            digest: of_blob(bytes),
+        })
     });
     digests.collect()
 }
 
 /// Adds the accepted vectors of all groups to the batch's bodies.
-pub fn combine(store: &Store, key: &KeyRing, batch: &Batch, vectors: &[Digest]) -> Result<BatchBodies, JobError> {
+pub fn combine(
+    store: &Store,
+    key: &KeyRing,
+    batch: &Batch,
+    vectors: &[Digest],
+) -> Result<BatchBodies, JobError> {
     let mut by_group = BTreeMap::new();
     for (group, digest) in vectors.iter().enumerate() {
         by_group.insert(group, blob(store, digest)?);
     }
-    Ok(BatchBodies::combine(key.info(), batch_id(batch), &by_group)?)
+    Ok(BatchBodies::combine(
+        key.info(),
+        batch_id(batch),
+        &by_group,
+    )?)
 }
 
 /// The subseeds of this party's pieces, for the batch's hospital only.
@@ -51,7 +80,12 @@ pub fn subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32
     let batch = batch_id(batch);
     let pieces = key.committee().pieces_of(key.share().me());
     pieces
-        .filter_map(|piece| Some((piece, Zeroizing::new(*key.share().batch_subseed(&batch, piece)?.expose()))))
+        .filter_map(|piece| {
+            Some((
+                piece,
+                Zeroizing::new(*key.share().batch_subseed(&batch, piece)?.expose()),
+            ))
+        })
         .collect()
 }
 
@@ -66,14 +100,21 @@ pub fn deposit(
     twins: &[PreparedTwin],
 ) -> Result<Vec<TwinEntry>, JobError> {
     let id = batch_id(batch);
-    let mut all: BTreeMap<PieceId, _> =
-        foreign.into_iter().map(|(piece, secret)| (piece, take_secret(*secret))).collect();
-    all.extend(subseeds(key, batch).into_iter().map(|(piece, secret)| (piece, take_secret(*secret))));
+    let mut all: BTreeMap<PieceId, _> = foreign
+        .into_iter()
+        .map(|(piece, secret)| (piece, take_secret(*secret)))
+        .collect();
+    all.extend(
+        subseeds(key, batch)
+            .into_iter()
+            .map(|(piece, secret)| (piece, take_secret(*secret))),
+    );
 
     let slots: usize = twins.iter().map(|twin| twin.weights.len()).sum();
     let count = u32::try_from(slots).map_err(|_| JobError::Bug("too many slots".into()))?;
     let capacity = u32::from(batch.polynomials) * SLOTS_PER_POLYNOMIAL;
-    let label = organtwin_protocol::codec::encode(batch).map_err(|error| JobError::Bug(error.to_string()))?;
+    let label = organtwin_protocol::codec::encode(batch)
+        .map_err(|error| JobError::Bug(error.to_string()))?;
     let first = store
         .reserve_slots(&label, capacity, count)?
         .ok_or_else(|| JobError::Bug("the batch has too few slots left".into()))?;
@@ -91,7 +132,12 @@ pub fn deposit(
         rand::fill(&mut id);
         let id = TwinId::from_bytes(id);
         store.put(Tree::OwnTwins, id.as_bytes(), &twin.local_id)?;
-        entries.push(TwinEntry { id, digest: of_blob(&bytes), first_slot, slots });
+        entries.push(TwinEntry {
+            id,
+            digest: of_blob(&bytes),
+            first_slot,
+            slots,
+        });
         blobs.push(bytes);
     }
     store.blobs().put_all(blobs.iter().map(Vec::as_slice))?;
@@ -103,12 +149,17 @@ pub fn deposit(
 pub fn local_ids(store: &Store) -> Result<BTreeMap<TwinId, String>, JobError> {
     let mut names = BTreeMap::new();
     for (key, name) in store.all::<String>(Tree::OwnTwins)? {
-        let id = key.try_into().map_err(|_| JobError::Bug("a twin's identifier of another length".into()))?;
+        let id = key
+            .try_into()
+            .map_err(|_| JobError::Bug("a twin's identifier of another length".into()))?;
         names.insert(TwinId::from_bytes(id), name);
     }
     Ok(names)
 }
 
 pub(super) fn blob(store: &Store, digest: &Digest) -> Result<Vec<u8>, JobError> {
-    store.blobs().get(digest.as_bytes())?.ok_or_else(|| JobError::Bug(format!("blob {digest} is gone")))
+    store
+        .blobs()
+        .get(digest.as_bytes())?
+        .ok_or_else(|| JobError::Bug(format!("blob {digest} is gone")))
 }

@@ -9,8 +9,8 @@ use organtwin_protocol::certificate::Certificate;
 use organtwin_protocol::digest::Digest;
 use organtwin_simulations::Engine;
 use organtwin_threshold::{
-    Committee, KeyShare, NoiseConstants, OpeningBudget, PublicKey, PublicKeyInfo, SealError, SealingKey, Secret,
-    SessionId,
+    Committee, KeyShare, NoiseConstants, OpeningBudget, PublicKey, PublicKeyInfo, SealError,
+    SealingKey, Secret, SessionId,
 };
 use zeroize::{Zeroize, Zeroizing};
 
@@ -47,13 +47,18 @@ pub fn sealing_key(
 ) -> Result<SealingKey, StartError> {
     match &config.seal {
         SealConfig::Passphrase => {
-            let mut passphrase = passphrase.ok_or(StartError::PassphraseMissing { path: dir.key() })?;
-            Ok(SealingKey::Passphrase(Secret::new(std::mem::take(&mut *passphrase))))
+            let mut passphrase =
+                passphrase.ok_or(StartError::PassphraseMissing { path: dir.key() })?;
+            Ok(SealingKey::Passphrase(Secret::new(std::mem::take(
+                &mut *passphrase,
+            ))))
         }
         SealConfig::KeyFile { path } => {
             let path = dir.root().join(path);
-            let bytes = private_file::load(&path)
-                .map_err(|error| StartError::Config { path: path.clone(), what: error.to_string() })?;
+            let bytes = private_file::load(&path).map_err(|error| StartError::Config {
+                path: path.clone(),
+                what: error.to_string(),
+            })?;
             Ok(SealingKey::KeyFile(Secret::new(*bytes)))
         }
     }
@@ -78,17 +83,25 @@ pub fn save(
     let mut writer = BufWriter::with_capacity(1 << 20, durable::create(&temporary, Mode::Public)?);
     key.write_to(&mut writer)?;
     writer.flush()?;
-    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    let file = writer
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?;
     durable::publish(&file, &temporary, &path)?;
     let mut nonce = [0u8; 24];
     rand::fill(&mut nonce);
-    let sealed = share.seal(sealing, nonce).map_err(|error| JobError::Bug(error.to_string()))?;
+    let sealed = share
+        .seal(sealing, nonce)
+        .map_err(|error| JobError::Bug(error.to_string()))?;
     durable::write_file(&place.join(SHARE), &sealed, Mode::Private)?;
     Ok(durable::sync_directory(&dir.key())?)
 }
 
 /// Opens this hospital's share of a certified key; `None` if it holds none.
-pub fn load(dir: &HospitalDir, certificate: &Certificate, sealing: &SealingKey) -> Result<Option<KeyRing>, StartError> {
+pub fn load(
+    dir: &HospitalDir,
+    certificate: &Certificate,
+    sealing: &SealingKey,
+) -> Result<Option<KeyRing>, StartError> {
     let place = session_dir(dir, certificate.session);
     let path = place.join(SHARE);
     let sealed = match durable::read_bounded(&path, MAX_SHARE) {
@@ -96,18 +109,35 @@ pub fn load(dir: &HospitalDir, certificate: &Certificate, sealing: &SealingKey) 
         read => read.map_err(|source| StartError::io(&path, source))?,
     };
     let share = KeyShare::unseal(&sealed, sealing).map_err(|error| match error {
-        SealError::WrongKey | SealError::OtherKind(_) => StartError::WrongPassphrase { path: path.clone() },
-        SealError::Format(what) => StartError::Damaged { path: path.clone(), what: what.into() },
+        SealError::WrongKey | SealError::OtherKind(_) => {
+            StartError::WrongPassphrase { path: path.clone() }
+        }
+        SealError::Format(what) => StartError::Damaged {
+            path: path.clone(),
+            what: what.into(),
+        },
     })?;
     let public = place.join(PUBLIC);
     let file = File::open(&public).map_err(|source| StartError::io(&public, source))?;
-    let damaged = |what: String| StartError::Damaged { path: public.clone(), what };
-    let info = PublicKey::read_info(BufReader::new(file)).map_err(|error| damaged(error.to_string()))?;
+    let damaged = |what: String| StartError::Damaged {
+        path: public.clone(),
+        what,
+    };
+    let info =
+        PublicKey::read_info(BufReader::new(file)).map_err(|error| damaged(error.to_string()))?;
     if info.digest != certificate.key || share.key() != certificate.key {
         return Err(damaged("it is not the certified key".into()));
     }
-    let digest = certificate.digest().map_err(|error| damaged(error.to_string()))?;
-    Ok(Some(KeyRing { certificate: digest, facts: certificate.clone(), info, share, public }))
+    let digest = certificate
+        .digest()
+        .map_err(|error| damaged(error.to_string()))?;
+    Ok(Some(KeyRing {
+        certificate: digest,
+        facts: certificate.clone(),
+        info,
+        share,
+        public,
+    }))
 }
 
 impl KeyRing {
@@ -127,9 +157,13 @@ impl KeyRing {
 
     /// Reads the public material: hundreds of megabytes, dropped by the caller as soon as it can.
     pub(super) fn public(&self) -> Result<PublicKey, JobError> {
-        let key = PublicKey::read_from(BufReader::with_capacity(1 << 20, File::open(&self.public)?))?;
+        let key =
+            PublicKey::read_from(BufReader::with_capacity(1 << 20, File::open(&self.public)?))?;
         if key.digest() != self.facts.key {
-            return Err(JobError::Bug(format!("{} is damaged; fetch it from a backup", self.public.display())));
+            return Err(JobError::Bug(format!(
+                "{} is damaged; fetch it from a backup",
+                self.public.display()
+            )));
         }
         Ok(key)
     }
@@ -141,9 +175,18 @@ impl KeyRing {
     }
 
     /// What plans are made for.
-    pub fn circumstances(&self, seconds_per_bootstrap: f64, cores: u16) -> Result<Circumstances, JobError> {
-        Circumstances::of_key(&self.facts.parameters, self.committee(), seconds_per_bootstrap, cores)
-            .map_err(|error| JobError::Bug(error.to_string()))
+    pub fn circumstances(
+        &self,
+        seconds_per_bootstrap: f64,
+        cores: u16,
+    ) -> Result<Circumstances, JobError> {
+        Circumstances::of_key(
+            &self.facts.parameters,
+            self.committee(),
+            seconds_per_bootstrap,
+            cores,
+        )
+        .map_err(|error| JobError::Bug(error.to_string()))
     }
 
     /// How many blocks may be opened over the life of the key.

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_simulations::{Engine, Plan, ShardOutput, evaluate_shard, finish, measure};
-use organtwin_threshold::{BatchBodies, PartyId, PieceId, SquashedBlocks, recombine as add_pieces, squash};
+use organtwin_threshold::{
+    BatchBodies, PartyId, PieceId, SquashedBlocks, recombine as add_pieces, squash,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -75,9 +77,15 @@ pub fn evaluate(
             let bytes = blob(store, &twin.digest)?;
             let (words, rest) = bytes.as_chunks::<16>();
             if !rest.is_empty() || words.len() != twin.slots as usize {
-                return Err(JobError::Bug(format!("twin {} does not have {} slots", twin.digest, twin.slots)));
+                return Err(JobError::Bug(format!(
+                    "twin {} does not have {} slots",
+                    twin.digest, twin.slots
+                )));
             }
-            let words: Vec<u128> = words.iter().map(|word| u128::from_le_bytes(*word)).collect();
+            let words: Vec<u128> = words
+                .iter()
+                .map(|word| u128::from_le_bytes(*word))
+                .collect();
             Ok(twin.bodies.ciphertexts(twin.first_slot, &words)?)
         })
         .collect::<Result<Vec<_>, JobError>>()?;
@@ -95,7 +103,10 @@ pub fn derived(store: &Store, manifest: Digest) -> Result<Option<Derived>, JobEr
 }
 
 /// Adds the confirmed shards, gates the rows, squashes, and records the result as this node's own.
-#[expect(clippy::too_many_arguments, reason = "the loop's parts, each used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the loop's parts, each used once"
+)]
 pub fn combine(
     store: &Store,
     key: &KeyRing,
@@ -113,13 +124,21 @@ pub fn combine(
             of_hospital.push(ShardOutput::from_bytes(&blob(store, digest)?, plan)?);
         }
     }
-    let aggregate = finish(engine, plan, &outputs, &|done| progress(Stage::Finish(done)), cancel)?;
+    let aggregate = finish(
+        engine,
+        plan,
+        &outputs,
+        &|done| progress(Stage::Finish(done)),
+        cancel,
+    )?;
     let public = key.public()?;
     let server = public.evaluation_key()?;
     let squashing = public.noise_squashing_key()?;
     drop(public);
     progress(Stage::Squash(0));
-    let squashed = squash(&server, &squashing, &aggregate.blocks, &|done| progress(Stage::Squash(done)))?;
+    let squashed = squash(&server, &squashing, &aggregate.blocks, &|done| {
+        progress(Stage::Squash(done))
+    })?;
     let bytes = squashed.to_bytes();
     store.blobs().put(&bytes)?;
     let derived = Derived {
@@ -135,12 +154,22 @@ pub fn combine(
 
 fn restore(store: &Store, key: &KeyRing, derived: &Derived) -> Result<SquashedBlocks, JobError> {
     let lwe_size = key.info().params.squashing_size() + 1;
-    Ok(SquashedBlocks::restore(&blob(store, &derived.blob)?, lwe_size, derived.squashed)?)
+    Ok(SquashedBlocks::restore(
+        &blob(store, &derived.blob)?,
+        lwe_size,
+        derived.squashed,
+    )?)
 }
 
 /// Decrypts partially what this node derived itself.
-pub fn partial(store: &Store, key: &KeyRing, derived: &Derived) -> Result<Vec<(PieceId, Vec<u128>)>, JobError> {
-    Ok(key.share().partial_decrypt(key.share().epoch(), &restore(store, key, derived)?)?)
+pub fn partial(
+    store: &Store,
+    key: &KeyRing,
+    derived: &Derived,
+) -> Result<Vec<(PieceId, Vec<u128>)>, JobError> {
+    Ok(key
+        .share()
+        .partial_decrypt(key.share().epoch(), &restore(store, key, derived)?)?)
 }
 
 /// Adds the accepted values of all pieces: one 4-bit number per block.
@@ -150,5 +179,9 @@ pub fn recombine(
     derived: &Derived,
     values: &BTreeMap<PieceId, Vec<u128>>,
 ) -> Result<Vec<u8>, JobError> {
-    Ok(add_pieces(key.committee(), &restore(store, key, derived)?, values)?)
+    Ok(add_pieces(
+        key.committee(),
+        &restore(store, key, derived)?,
+        values,
+    )?)
 }

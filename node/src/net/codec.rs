@@ -82,13 +82,18 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(count).ok_or_else(|| malformed("the message ends early"))?;
+        let (head, tail) = self
+            .0
+            .split_at_checked(count)
+            .ok_or_else(|| malformed("the message ends early"))?;
         self.0 = tail;
         Ok(head)
     }
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        self.take(N)?.try_into().map_err(|_| malformed("the message ends early"))
+        self.take(N)?
+            .try_into()
+            .map_err(|_| malformed("the message ends early"))
     }
 
     fn rest(&mut self) -> Vec<u8> {
@@ -96,7 +101,11 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&self) -> io::Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(malformed("bytes follow the message")) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(malformed("bytes follow the message"))
+        }
     }
 }
 
@@ -117,7 +126,12 @@ impl Request {
                 out.extend_from_slice(hash);
                 out.extend_from_slice(&offset.to_le_bytes());
             }
-            Self::Chunk { session, stage, group, chunk } => {
+            Self::Chunk {
+                session,
+                stage,
+                group,
+                chunk,
+            } => {
                 out.push(3);
                 out.extend_from_slice(session);
                 out.push(*stage);
@@ -140,21 +154,32 @@ impl Request {
                 let mut heads: Vec<(u8, u64)> = Vec::new();
                 while !reader.0.is_empty() {
                     let [party] = reader.array()?;
-                    if heads.len() == MAX_HEADS || heads.last().is_some_and(|last| last.0 >= party) {
+                    if heads.len() == MAX_HEADS || heads.last().is_some_and(|last| last.0 >= party)
+                    {
                         return Err(malformed("heads are not at most 16 in ascending order"));
                     }
                     heads.push((party, u64::from_le_bytes(reader.array()?)));
                 }
                 Self::Statements { heads }
             }
-            [2] => Self::Blob { hash: reader.array()?, offset: u64::from_le_bytes(reader.array()?) },
+            [2] => Self::Blob {
+                hash: reader.array()?,
+                offset: u64::from_le_bytes(reader.array()?),
+            },
             [3] => {
                 let session = reader.array()?;
                 let [stage] = reader.array()?;
                 let group = u16::from_le_bytes(reader.array()?);
-                Self::Chunk { session, stage, group, chunk: u32::from_le_bytes(reader.array()?) }
+                Self::Chunk {
+                    session,
+                    stage,
+                    group,
+                    chunk: u32::from_le_bytes(reader.array()?),
+                }
             }
-            [4] => Self::Private { bytes: reader.rest() },
+            [4] => Self::Private {
+                bytes: reader.rest(),
+            },
             _ => return Err(malformed("unknown kind of request")),
         };
         reader.end()?;
@@ -188,7 +213,11 @@ impl Response {
             Self::Statements(statements) => {
                 let mut out = vec![1];
                 for statement in statements {
-                    out.extend_from_slice(&u32::try_from(statement.len()).unwrap_or(u32::MAX).to_le_bytes());
+                    out.extend_from_slice(
+                        &u32::try_from(statement.len())
+                            .unwrap_or(u32::MAX)
+                            .to_le_bytes(),
+                    );
                     out.extend_from_slice(statement);
                 }
                 out
@@ -219,7 +248,8 @@ impl Response {
             [1] => {
                 let mut statements = Vec::new();
                 while !reader.0.is_empty() {
-                    let length = usize::try_from(u32::from_le_bytes(reader.array()?)).unwrap_or(usize::MAX);
+                    let length =
+                        usize::try_from(u32::from_le_bytes(reader.array()?)).unwrap_or(usize::MAX);
                     if length > MAX_STATEMENT || statements.len() == MAX_STATEMENTS {
                         return Err(malformed("statements too large or too many"));
                     }
@@ -227,7 +257,10 @@ impl Response {
                 }
                 Self::Statements(statements)
             }
-            [2] => Self::Part { total: u64::from_le_bytes(reader.array()?), bytes: reader.rest() },
+            [2] => Self::Part {
+                total: u64::from_le_bytes(reader.array()?),
+                bytes: reader.rest(),
+            },
             [3] => Self::Chunk(reader.rest()),
             [4] => Self::Taken,
             [5] => Self::Unavailable,
@@ -258,7 +291,11 @@ async fn read_frame<T: AsyncRead + Unpin + Send>(io: &mut T, most: usize) -> io:
     Ok(bytes)
 }
 
-async fn write_frame<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], most: usize) -> io::Result<()> {
+async fn write_frame<T: AsyncWrite + Unpin + Send>(
+    io: &mut T,
+    bytes: &[u8],
+    most: usize,
+) -> io::Result<()> {
     let length = u32::try_from(bytes.len())
         .ok()
         .filter(|_| bytes.len() <= most)
@@ -274,11 +311,19 @@ impl Codec for FramedCodec {
     type Request = Request;
     type Response = Response;
 
-    async fn read_request<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request> {
+    async fn read_request<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Request> {
         Request::decode(&read_frame(io, MAX_REQUEST).await?)
     }
 
-    async fn read_response<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response> {
+    async fn read_response<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Response> {
         Response::decode(&read_frame(io, MAX_RESPONSE).await?)
     }
 
@@ -310,10 +355,22 @@ mod tests {
 
     fn requests() -> Vec<Request> {
         vec![
-            Request::Statements { heads: vec![(1, 0), (2, 7)] },
-            Request::Blob { hash: [3; 32], offset: 9 },
-            Request::Chunk { session: [1; 32], stage: 2, group: 1, chunk: 300 },
-            Request::Private { bytes: vec![1, 2, 3] },
+            Request::Statements {
+                heads: vec![(1, 0), (2, 7)],
+            },
+            Request::Blob {
+                hash: [3; 32],
+                offset: 9,
+            },
+            Request::Chunk {
+                session: [1; 32],
+                stage: 2,
+                group: 1,
+                chunk: 300,
+            },
+            Request::Private {
+                bytes: vec![1, 2, 3],
+            },
         ]
     }
 
@@ -324,7 +381,10 @@ mod tests {
         }
         let responses = [
             Response::Statements(vec![vec![1], vec![], vec![2; 100]]),
-            Response::Part { total: 77, bytes: vec![0; 5] },
+            Response::Part {
+                total: 77,
+                bytes: vec![0; 5],
+            },
             Response::Chunk(vec![9; 9]),
             Response::Taken,
             Response::Unavailable,
@@ -337,7 +397,11 @@ mod tests {
 
     #[test]
     fn a_message_cut_short_or_with_a_tail_is_refused() {
-        let bytes = Request::Blob { hash: [3; 32], offset: 9 }.encode();
+        let bytes = Request::Blob {
+            hash: [3; 32],
+            offset: 9,
+        }
+        .encode();
         for cut in 0..bytes.len() {
             Request::decode(&bytes[..cut]).unwrap_err();
         }

@@ -12,7 +12,9 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::request_response::{self, OutboundFailure, OutboundRequestId, ProtocolSupport, ResponseChannel};
+use libp2p::request_response::{
+    self, OutboundFailure, OutboundRequestId, ProtocolSupport, ResponseChannel,
+};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
@@ -56,7 +58,10 @@ pub(super) struct Task {
 }
 
 fn unusable(address: &str, what: &dyn std::fmt::Display) -> StartError {
-    StartError::Listen { address: address.to_owned(), what: what.to_string() }
+    StartError::Listen {
+        address: address.to_owned(),
+        what: what.to_string(),
+    }
 }
 
 impl Task {
@@ -70,13 +75,20 @@ impl Task {
         let failed = |what: String| unusable("the network", &what);
         let topic = topic(keypair.public().to_peer_id(), &peers);
         let mut behaviour = behaviour(&keypair, peers.len()).map_err(failed)?;
-        behaviour.gossip.subscribe(&topic).map_err(|error| failed(error.to_string()))?;
+        behaviour
+            .gossip
+            .subscribe(&topic)
+            .map_err(|error| failed(error.to_string()))?;
         for (_, peer) in &peers {
             behaviour.allowed.allow_peer(*peer);
         }
         let swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
-            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+            .with_tcp(
+                tcp::Config::default().nodelay(true),
+                noise::Config::new,
+                yamux::Config::default,
+            )
             .map_err(|error| failed(error.to_string()))?
             .with_behaviour(|_| behaviour)
             .map_err(|error| failed(error.to_string()))?
@@ -99,16 +111,30 @@ impl Task {
     /// Listens on every address and waits until each is bound.
     pub(super) async fn listen(&mut self, addresses: &[String]) -> Result<(), StartError> {
         for text in addresses {
-            let address: Multiaddr = text.parse().map_err(|error| unusable(text, &format!("no multiaddress: {error}")))?;
-            let listener = self.swarm.listen_on(address).map_err(|error| unusable(text, &error))?;
+            let address: Multiaddr = text
+                .parse()
+                .map_err(|error| unusable(text, &format!("no multiaddress: {error}")))?;
+            let listener = self
+                .swarm
+                .listen_on(address)
+                .map_err(|error| unusable(text, &error))?;
             loop {
                 match self.swarm.select_next_some().await {
-                    SwarmEvent::NewListenAddr { listener_id, address } if listener_id == listener => {
+                    SwarmEvent::NewListenAddr {
+                        listener_id,
+                        address,
+                    } if listener_id == listener => {
                         self.note(|shared| shared.listen.push(address));
                         break;
                     }
-                    SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => {
-                        let what = reason.err().map_or_else(|| "closed".to_owned(), |error| error.to_string());
+                    SwarmEvent::ListenerClosed {
+                        listener_id,
+                        reason,
+                        ..
+                    } if listener_id == listener => {
+                        let what = reason
+                            .err()
+                            .map_or_else(|| "closed".to_owned(), |error| error.to_string());
                         return Err(unusable(text, &what));
                     }
                     SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
@@ -158,13 +184,19 @@ impl Task {
 
     fn answer(&mut self, channel: ResponseChannel<Response>, response: Response) {
         self.sent(response.payload());
-        let _ = self.swarm.behaviour_mut().requests.send_response(channel, response);
+        let _ = self
+            .swarm
+            .behaviour_mut()
+            .requests
+            .send_response(channel, response);
     }
 
     fn dial_absent(&mut self) {
         let known = self.note(|shared| shared.addresses.clone());
         for (party, address) in known {
-            let Some(peer) = self.peers.get(&party) else { continue };
+            let Some(peer) = self.peers.get(&party) else {
+                continue;
+            };
             if !self.swarm.is_connected(peer) {
                 let options = DialOpts::peer_id(*peer)
                     .addresses(vec![address])
@@ -181,7 +213,13 @@ impl Task {
                 let size = bytes.len();
                 let topic = self.topic.hash();
                 // Without a subscriber there is nobody to tell; who comes later asks for what is missing.
-                if self.swarm.behaviour_mut().gossip.publish(topic, bytes).is_ok() {
+                if self
+                    .swarm
+                    .behaviour_mut()
+                    .gossip
+                    .publish(topic, bytes)
+                    .is_ok()
+                {
                     let peers = self.note(|shared| shared.connected.len());
                     self.sent(size.saturating_mul(peers));
                 }
@@ -189,7 +227,11 @@ impl Task {
             Command::Request { to, request, reply } => match self.peers.get(&to).copied() {
                 Some(peer) if self.swarm.is_connected(&peer) => {
                     self.sent(request.payload());
-                    let id = self.swarm.behaviour_mut().requests.send_request(&peer, request);
+                    let id = self
+                        .swarm
+                        .behaviour_mut()
+                        .requests
+                        .send_request(&peer, request);
                     self.asked.insert(id, (to, reply));
                 }
                 _ => drop(reply.send(Err(RequestError::NotConnected(to)))),
@@ -214,7 +256,11 @@ impl Task {
 
     async fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                num_established,
+                ..
+            } => {
                 if let Some(party) = self.parties.get(&peer_id).copied()
                     && num_established.get() == 1
                 {
@@ -222,24 +268,44 @@ impl Task {
                     self.tell(NetEvent::Connected(party)).await;
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                ..
+            } => {
                 if let Some(party) = self.parties.get(&peer_id).copied() {
                     self.note(|shared| shared.connected.remove(&party));
                     self.tell(NetEvent::Disconnected(party)).await;
                 }
             }
-            SwarmEvent::IncomingConnectionError { error: ListenError::Denied { .. }, .. } => {
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::Denied { .. },
+                ..
+            } => {
                 self.refused("a connection from a peer that is not on the roster, or one too many");
             }
-            SwarmEvent::OutgoingConnectionError { error: DialError::WrongPeerId { .. }, .. } => {
+            SwarmEvent::OutgoingConnectionError {
+                error: DialError::WrongPeerId { .. },
+                ..
+            } => {
                 self.refused("another key than the roster's answered at a member's address");
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message, .. })) => {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message,
+                ..
+            })) => {
                 if let Some(from) = self.parties.get(&propagation_source).copied() {
-                    self.tell(NetEvent::Gossip { from, bytes: message.data }).await;
+                    self.tell(NetEvent::Gossip {
+                        from,
+                        bytes: message.data,
+                    })
+                    .await;
                 }
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => self.on_request_event(event).await,
+            SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => {
+                self.on_request_event(event).await
+            }
             _ => {}
         }
     }
@@ -247,17 +313,26 @@ impl Task {
     async fn on_request_event(&mut self, event: request_response::Event<Request, Response>) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
-                request_response::Message::Response { request_id, response } => {
+                request_response::Message::Response {
+                    request_id,
+                    response,
+                } => {
                     if let Some((_, reply)) = self.asked.remove(&request_id) {
                         let _ = reply.send(Ok(response));
                     }
                 }
-                request_response::Message::Request { request, channel, .. } => {
-                    let Some(from) = self.parties.get(&peer).copied() else { return };
+                request_response::Message::Request {
+                    request, channel, ..
+                } => {
+                    let Some(from) = self.parties.get(&peer).copied() else {
+                        return;
+                    };
                     self.on_request(from, request, channel).await;
                 }
             },
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
+            request_response::Event::OutboundFailure {
+                request_id, error, ..
+            } => {
                 if let Some((party, reply)) = self.asked.remove(&request_id) {
                     let failed = match error {
                         OutboundFailure::Timeout => RequestError::Timeout(party),
@@ -267,14 +342,23 @@ impl Task {
                     let _ = reply.send(Err(failed));
                 }
             }
-            request_response::Event::InboundFailure { error: request_response::InboundFailure::Io(_), .. } => {
+            request_response::Event::InboundFailure {
+                error: request_response::InboundFailure::Io(_),
+                ..
+            } => {
                 self.refused("a request that is malformed, too large or cut short");
             }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
-    async fn on_request(&mut self, from: PartyId, request: Request, channel: ResponseChannel<Response>) {
+    async fn on_request(
+        &mut self,
+        from: PartyId,
+        request: Request,
+        channel: ResponseChannel<Response>,
+    ) {
         let count = self.inbound.entry(from).or_insert(0);
         if *count >= MAX_INBOUND {
             self.answer(channel, Response::Unavailable);
@@ -283,7 +367,12 @@ impl Task {
         }
         *count += 1;
         let (reply, answer) = oneshot::channel();
-        self.tell(NetEvent::Request { from, request, reply }).await;
+        self.tell(NetEvent::Request {
+            from,
+            request,
+            reply,
+        })
+        .await;
         self.answering.push(Box::pin(async move {
             (from, channel, answer.await.unwrap_or(Response::Unavailable))
         }));

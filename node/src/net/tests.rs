@@ -13,11 +13,20 @@ fn party(number: u8) -> PartyId {
 
 async fn start_member(number: u8, keys: &[Keypair]) -> Member {
     let peers = (1u8..).zip(keys).filter(|(other, _)| *other != number);
-    let peers = peers.map(|(other, key)| (party(other), key.public().to_peer_id())).collect();
+    let peers = peers
+        .map(|(other, key)| (party(other), key.public().to_peer_id()))
+        .collect();
     let listen = ["/ip4/127.0.0.1/tcp/0".to_owned()];
-    let (network, events) = start(keys[usize::from(number) - 1].clone(), &listen, peers).await.unwrap();
+    let (network, events) = start(keys[usize::from(number) - 1].clone(), &listen, peers)
+        .await
+        .unwrap();
     let address = network.listen().remove(0);
-    Member { party: party(number), network, events, address }
+    Member {
+        party: party(number),
+        network,
+        events,
+        address,
+    }
 }
 
 /// Until a counter moves. Nothing is told of a refusal but the count.
@@ -36,7 +45,9 @@ fn keys(count: usize) -> Vec<Keypair> {
 
 async fn connected(member: &mut Member) -> PartyId {
     loop {
-        if let NetEvent::Connected(party) = member.events.recv().await.unwrap() { return party }
+        if let NetEvent::Connected(party) = member.events.recv().await.unwrap() {
+            return party;
+        }
     }
 }
 
@@ -54,16 +65,42 @@ async fn members_connect_and_answer_requests() {
     let (a, mut b) = pair().await;
     let serving = tokio::spawn(async move {
         while let Some(event) = b.events.recv().await {
-            if let NetEvent::Request { from, request, reply } = event {
+            if let NetEvent::Request {
+                from,
+                request,
+                reply,
+            } = event
+            {
                 assert_eq!(from, party(1));
-                let Request::Blob { offset, .. } = request else { panic!("{request:?}") };
-                let _ = reply.send(Response::Part { total: offset, bytes: vec![1; codec::MAX_PART] });
+                let Request::Blob { offset, .. } = request else {
+                    panic!("{request:?}")
+                };
+                let _ = reply.send(Response::Part {
+                    total: offset,
+                    bytes: vec![1; codec::MAX_PART],
+                });
             }
         }
     });
     for offset in 0..40 {
-        let answer = a.network.request(party(2), Request::Blob { hash: [0; 32], offset }).await.unwrap();
-        assert_eq!(answer, Response::Part { total: offset, bytes: vec![1; codec::MAX_PART] });
+        let answer = a
+            .network
+            .request(
+                party(2),
+                Request::Blob {
+                    hash: [0; 32],
+                    offset,
+                },
+            )
+            .await
+            .unwrap();
+        assert_eq!(
+            answer,
+            Response::Part {
+                total: offset,
+                bytes: vec![1; codec::MAX_PART]
+            }
+        );
     }
     serving.abort();
 }
@@ -93,11 +130,18 @@ async fn a_peer_that_is_not_on_the_roster_is_refused_and_counted() {
     let keys = keys(2);
     let a = start_member(1, &keys).await;
     let peers = vec![(party(1), keys[0].public().to_peer_id())];
-    let (stranger, _events) = start(Keypair::generate_ed25519(), &[], peers).await.unwrap();
+    let (stranger, _events) = start(Keypair::generate_ed25519(), &[], peers)
+        .await
+        .unwrap();
     stranger.dial(party(1), &a.address).unwrap();
     assert!(refused(&a.network).await.contains("roster"));
     assert!(a.network.connected().is_empty());
-    assert!(stranger.request(party(1), Request::Private { bytes: vec![1] }).await.is_err());
+    assert!(
+        stranger
+            .request(party(1), Request::Private { bytes: vec![1] })
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -113,7 +157,8 @@ async fn another_key_at_a_members_address_is_refused() {
 async fn a_taken_port_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-    let Err(refused) = start(keys(1).remove(0), std::slice::from_ref(&address), vec![]).await else {
+    let Err(refused) = start(keys(1).remove(0), std::slice::from_ref(&address), vec![]).await
+    else {
         panic!("the port was taken twice")
     };
     assert!(refused.to_string().contains(&address), "{refused}");
@@ -142,11 +187,16 @@ async fn a_member_that_ends_is_noticed_and_dialled_again_when_it_is_back() {
 async fn what_is_sent_is_counted() {
     let (a, mut b) = pair().await;
     let serving = tokio::spawn(async move {
-        let Some(NetEvent::Request { reply, .. }) = b.events.recv().await else { panic!("expected a request") };
+        let Some(NetEvent::Request { reply, .. }) = b.events.recv().await else {
+            panic!("expected a request")
+        };
         reply.send(Response::Chunk(vec![0; 1000])).unwrap();
         b
     });
-    a.network.request(party(2), Request::Private { bytes: vec![0; 10] }).await.unwrap();
+    a.network
+        .request(party(2), Request::Private { bytes: vec![0; 10] })
+        .await
+        .unwrap();
     assert_eq!(a.network.bytes_sent(), 10);
     assert_eq!(serving.await.unwrap().network.bytes_sent(), 1000);
 }
@@ -155,6 +205,9 @@ async fn what_is_sent_is_counted() {
 async fn a_member_that_is_away_is_unreachable_at_once() {
     let keys = keys(2);
     let a = start_member(1, &keys).await;
-    let answer = a.network.request(party(2), Request::Private { bytes: vec![] }).await;
+    let answer = a
+        .network
+        .request(party(2), Request::Private { bytes: vec![] })
+        .await;
     assert_eq!(answer, Err(RequestError::NotConnected(party(2))));
 }

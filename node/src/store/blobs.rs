@@ -28,7 +28,9 @@ impl Blobs {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+        })
     }
 
     /// The name under which `bytes` are kept.
@@ -50,7 +52,10 @@ impl Blobs {
     }
 
     /// Keeps many blobs with one flush of the directory.
-    pub fn put_all<'a>(&self, blobs: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Vec<BlobHash>> {
+    pub fn put_all<'a>(
+        &self,
+        blobs: impl IntoIterator<Item = &'a [u8]>,
+    ) -> io::Result<Vec<BlobHash>> {
         let mut hashes = Vec::new();
         for bytes in blobs {
             let hash = Self::hash(bytes);
@@ -89,7 +94,12 @@ impl Blobs {
     }
 
     /// Reads at most `most` bytes from `offset`, and the blob's length. For serving: the receiver checks the hash.
-    pub fn part(&self, hash: &BlobHash, offset: u64, most: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+    pub fn part(
+        &self,
+        hash: &BlobHash,
+        offset: u64,
+        most: u64,
+    ) -> io::Result<Option<(u64, Vec<u8>)>> {
         let mut file = match File::open(self.path(hash)) {
             Ok(file) => file,
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -134,7 +144,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(dir.path()).unwrap();
         let hash = blobs.put(b"0123456789").unwrap();
-        assert_eq!(blobs.part(&hash, 0, 4).unwrap(), Some((10, b"0123".to_vec())));
+        assert_eq!(
+            blobs.part(&hash, 0, 4).unwrap(),
+            Some((10, b"0123".to_vec()))
+        );
         assert_eq!(blobs.part(&hash, 8, 4).unwrap(), Some((10, b"89".to_vec())));
         assert_eq!(blobs.part(&hash, 11, 4).unwrap(), Some((10, Vec::new())));
         assert_eq!(blobs.part(&[0; 32], 0, 4).unwrap(), None);

@@ -8,7 +8,10 @@ use serde_json::Value;
 /// The binary, without anything of the caller's environment that could change what it does.
 pub(crate) fn organtwin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_organtwin"));
-    command.env_remove("ORGANTWIN_PASSPHRASE").env_remove("ORGANTWIN_LOG").stdin(Stdio::null());
+    command
+        .env_remove("ORGANTWIN_PASSPHRASE")
+        .env_remove("ORGANTWIN_LOG")
+        .stdin(Stdio::null());
     command
 }
 
@@ -22,7 +25,8 @@ pub(crate) struct Finished {
 impl Finished {
     /// The object on standard output.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
     pub(crate) fn expect(self, code: i32) -> Self {

@@ -12,10 +12,14 @@ use crate::statement::{Body, GroupDigest, PieceCommitment, PieceValues, StageNam
 
 /// Who joined an attempt, with which nonce.
 pub(super) fn joiners(fold: &Fold, wanted: u32) -> BTreeMap<PartyId, Digest> {
-    let joined = fold.statements().filter_map(|statement| match statement.body() {
-        Body::CeremonyJoined { attempt, nonce } if *attempt == wanted => Some((statement.author(), *nonce)),
-        _ => None,
-    });
+    let joined = fold
+        .statements()
+        .filter_map(|statement| match statement.body() {
+            Body::CeremonyJoined { attempt, nonce } if *attempt == wanted => {
+                Some((statement.author(), *nonce))
+            }
+            _ => None,
+        });
     // A party that joins an attempt twice is held to its first nonce.
     joined.fold(BTreeMap::new(), |mut all, (party, nonce)| {
         all.entry(party).or_insert(nonce);
@@ -25,10 +29,13 @@ pub(super) fn joiners(fold: &Fold, wanted: u32) -> BTreeMap<PartyId, Digest> {
 
 /// The latest attempt that a party joined.
 pub(super) fn joined(fold: &Fold, party: PartyId) -> Option<u32> {
-    let joined = fold.feed(party).iter().filter_map(|statement| match statement.body() {
-        Body::CeremonyJoined { attempt, .. } => Some(*attempt),
-        _ => None,
-    });
+    let joined = fold
+        .feed(party)
+        .iter()
+        .filter_map(|statement| match statement.body() {
+            Body::CeremonyJoined { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
     joined.max()
 }
 
@@ -46,8 +53,18 @@ pub fn attempt_to_join(fold: &Fold, me: PartyId) -> Option<u32> {
             return None;
         }
     }
-    let latest = fold.roster().members().iter().filter_map(|member| joined(fold, member.party)).max().unwrap_or(1);
-    Some(if mine.is_some_and(|mine| mine >= latest) { latest.saturating_add(1) } else { latest.max(1) })
+    let latest = fold
+        .roster()
+        .members()
+        .iter()
+        .filter_map(|member| joined(fold, member.party))
+        .max()
+        .unwrap_or(1);
+    Some(if mine.is_some_and(|mine| mine >= latest) {
+        latest.saturating_add(1)
+    } else {
+        latest.max(1)
+    })
 }
 
 /// The session of an attempt, once all parties joined it (C1).
@@ -59,7 +76,8 @@ pub fn find(fold: &Fold, attempt: u32) -> Option<SessionId> {
         return None;
     }
     let nonces: Vec<(PartyId, Digest)> = joined.into_iter().collect();
-    let name = digest::of_value(Domain::Session, &(fold.roster().digest(), attempt, nonces)).ok()?;
+    let name =
+        digest::of_value(Domain::Session, &(fold.roster().digest(), attempt, nonces)).ok()?;
     Some(SessionId::new(*name.as_bytes()))
 }
 
@@ -129,22 +147,64 @@ impl Said {
         for statement in fold.statements() {
             let (author, hash) = (statement.author(), statement.hash());
             match statement.body() {
-                Body::SeedCommitted { session, commitments, mask } if *session == wanted => {
-                    let said = Committed { hash, commitments: commitments.clone(), mask: *mask };
+                Body::SeedCommitted {
+                    session,
+                    commitments,
+                    mask,
+                } if *session == wanted => {
+                    let said = Committed {
+                        hash,
+                        commitments: commitments.clone(),
+                        mask: *mask,
+                    };
                     all.commitments.entry(author).or_insert(said);
                 }
-                Body::SeedsHeld { session, mask_reveal, echo } if *session == wanted => {
-                    all.held.entry(author).or_insert(Held { mask_reveal: *mask_reveal, echo: *echo });
+                Body::SeedsHeld {
+                    session,
+                    mask_reveal,
+                    echo,
+                } if *session == wanted => {
+                    all.held.entry(author).or_insert(Held {
+                        mask_reveal: *mask_reveal,
+                        echo: *echo,
+                    });
                 }
-                Body::StageCommitted { session, stage, roots } if *session == wanted => {
-                    let said = Roots { hash, roots: roots.clone() };
-                    all.roots.entry(*stage).or_default().entry(author).or_insert(said);
+                Body::StageCommitted {
+                    session,
+                    stage,
+                    roots,
+                } if *session == wanted => {
+                    let said = Roots {
+                        hash,
+                        roots: roots.clone(),
+                    };
+                    all.roots
+                        .entry(*stage)
+                        .or_default()
+                        .entry(author)
+                        .or_insert(said);
                 }
-                Body::StageOpened { session, stage, digest } if *session == wanted => {
-                    all.opened.entry(*stage).or_default().entry(author).or_insert((hash, *digest));
+                Body::StageOpened {
+                    session,
+                    stage,
+                    digest,
+                } if *session == wanted => {
+                    all.opened
+                        .entry(*stage)
+                        .or_default()
+                        .entry(author)
+                        .or_insert((hash, *digest));
                 }
-                Body::SelfTest { session, squashed, pieces } if *session == wanted => {
-                    let said = Tested { hash, squashed: *squashed, pieces: pieces.clone() };
+                Body::SelfTest {
+                    session,
+                    squashed,
+                    pieces,
+                } if *session == wanted => {
+                    let said = Tested {
+                        hash,
+                        squashed: *squashed,
+                        pieces: pieces.clone(),
+                    };
                     all.self_tests.entry(author).or_insert(said);
                 }
                 Body::KeyCertified { certificate } if certificate.session == wanted => {
@@ -152,7 +212,9 @@ impl Said {
                         all.certified.entry(author).or_insert((hash, digest));
                     }
                 }
-                Body::CeremonyAborted { session, reason, .. } if *session == wanted => {
+                Body::CeremonyAborted {
+                    session, reason, ..
+                } if *session == wanted => {
                     all.aborted.entry(author).or_insert_with(|| reason.clone());
                 }
                 _ => {}
@@ -166,7 +228,11 @@ impl Said {
     /// # Errors
     /// [`CodecError`] never in practice.
     pub fn echo(&self, session: SessionId) -> Result<Digest, CodecError> {
-        let hashes: Vec<(PartyId, Digest)> = self.commitments.iter().map(|(party, said)| (*party, said.hash)).collect();
+        let hashes: Vec<(PartyId, Digest)> = self
+            .commitments
+            .iter()
+            .map(|(party, said)| (*party, said.hash))
+            .collect();
         digest::of_value(Domain::CeremonyEcho, &("seed commitments", session, hashes))
     }
 
@@ -175,7 +241,11 @@ impl Said {
     /// # Errors
     /// [`CodecError`] never in practice.
     pub fn mask_seed(&self, session: SessionId) -> Result<Digest, CodecError> {
-        let shares: Vec<(PartyId, Digest)> = self.held.iter().map(|(party, said)| (*party, said.mask_reveal)).collect();
+        let shares: Vec<(PartyId, Digest)> = self
+            .held
+            .iter()
+            .map(|(party, said)| (*party, said.mask_reveal))
+            .collect();
         digest::of_value(Domain::CeremonyEcho, &("mask seed", session, shares))
     }
 

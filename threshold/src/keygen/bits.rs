@@ -17,10 +17,21 @@ pub(crate) fn read_elements(stream: &mut PrfStream, width: Width, first: usize, 
     }
 }
 
-fn random(seeds: &PieceSeeds, piece: PieceId, width: Width, first: usize, count: usize) -> Result<Zeroizing<Vec<u128>>, KeygenError> {
+fn random(
+    seeds: &PieceSeeds,
+    piece: PieceId,
+    width: Width,
+    first: usize,
+    count: usize,
+) -> Result<Zeroizing<Vec<u128>>, KeygenError> {
     let seed = seeds.get(piece).ok_or(KeygenError::Seeds(piece))?;
     let mut values = Zeroizing::new(vec![0; count]);
-    read_elements(&mut seed.stream(&Label::new("organtwin/random")), width, first, &mut values);
+    read_elements(
+        &mut seed.stream(&Label::new("organtwin/random")),
+        width,
+        first,
+        &mut values,
+    );
     Ok(values)
 }
 
@@ -37,7 +48,10 @@ pub(crate) fn group_squares(
         let a = random(seeds, *left, width, first, count)?;
         let mut sum = Zeroizing::new(vec![0u128; count]);
         for piece in right {
-            for (sum, b) in sum.iter_mut().zip(random(seeds, *piece, width, first, count)?.iter()) {
+            for (sum, b) in sum
+                .iter_mut()
+                .zip(random(seeds, *piece, width, first, count)?.iter())
+            {
                 *sum = sum.wrapping_add(*b);
             }
         }
@@ -46,7 +60,10 @@ pub(crate) fn group_squares(
         }
     }
     for piece in group.linear() {
-        for (value, r) in values.iter_mut().zip(random(seeds, *piece, width, first, count)?.iter()) {
+        for (value, r) in values
+            .iter_mut()
+            .zip(random(seeds, *piece, width, first, count)?.iter())
+        {
             *value = value.wrapping_add(*r);
         }
     }
@@ -109,7 +126,16 @@ mod tests {
 
     #[test]
     fn the_even_root_solves_its_equation_and_odd_values_have_none() {
-        for r in [0u128, 1, 2, 3, 12_345, u128::MAX, 1 << 127, 0x0123_4567_89ab_cdef << 60] {
+        for r in [
+            0u128,
+            1,
+            2,
+            3,
+            12_345,
+            u128::MAX,
+            1 << 127,
+            0x0123_4567_89ab_cdef << 60,
+        ] {
             let w = r.wrapping_mul(r).wrapping_add(r);
             let (x, u) = even_root(w).unwrap();
             assert_eq!(x & 1, 0);

@@ -78,7 +78,11 @@ impl Shape {
     pub(crate) fn of(part: Part, params: &ParameterSet) -> Self {
         let noise = params.noise_bits();
         let exact = |bits: Option<u32>| bits.map_or(0, |bits| bits as usize + 2);
-        let (lwe, glwe, squashing) = (params.lwe_size(), params.glwe_size(), params.squashing_size());
+        let (lwe, glwe, squashing) = (
+            params.lwe_size(),
+            params.glwe_size(),
+            params.squashing_size(),
+        );
         let compute = Ggsw::bootstrap(params);
         let squash = Ggsw::squashing(params);
         // (width, elements that stay together, how many of those)
@@ -196,7 +200,11 @@ pub(crate) fn chunks(params: &ParameterSet, stage: Stage) -> u32 {
 }
 
 /// Finds chunk `number` of `stage`.
-pub(crate) fn chunk(params: &ParameterSet, stage: Stage, number: u32) -> Result<Chunk, KeygenError> {
+pub(crate) fn chunk(
+    params: &ParameterSet,
+    stage: Stage,
+    number: u32,
+) -> Result<Chunk, KeygenError> {
     let mut left = number as usize;
     for part in Part::of(stage) {
         let shape = Shape::of(*part, params);

@@ -40,7 +40,13 @@ pub(crate) fn group_products(
         }
     }
     let mut minus = Zeroizing::new(vec![0u128; values.len()]);
-    add_random(seeds, group.linear(), width, rows.start * row_length, &mut minus)?;
+    add_random(
+        seeds,
+        group.linear(),
+        width,
+        rows.start * row_length,
+        &mut minus,
+    )?;
     for (value, r) in values.iter_mut().zip(minus.iter()) {
         *value = value.wrapping_sub(*r);
     }
@@ -58,7 +64,12 @@ pub(crate) fn add_random(
     let mut buffer = Zeroizing::new(vec![0u128; values.len()]);
     for piece in pieces {
         let seed = seeds.get(*piece).ok_or(KeygenError::Seeds(*piece))?;
-        read_elements(&mut seed.stream(&Label::new("organtwin/random")), width, first, &mut buffer);
+        read_elements(
+            &mut seed.stream(&Label::new("organtwin/random")),
+            width,
+            first,
+            &mut buffer,
+        );
         for (value, r) in values.iter_mut().zip(buffer.iter()) {
             *value = value.wrapping_add(*r);
         }

@@ -54,7 +54,12 @@ pub(crate) struct Products<'a> {
 
 impl Products<'_> {
     /// Returns the group's share of the products of left bit `row` with all right bits.
-    fn row(&self, group: &Group, adds_opened: bool, row: usize) -> Result<Zeroizing<Vec<u128>>, KeygenError> {
+    fn row(
+        &self,
+        group: &Group,
+        adds_opened: bool,
+        row: usize,
+    ) -> Result<Zeroizing<Vec<u128>>, KeygenError> {
         let mut values = Zeroizing::new(vec![0; self.row_length]);
         let first = row * self.row_length;
         if adds_opened {
@@ -104,7 +109,13 @@ impl TUniform {
 /// constant `-2^bits` is added where `is_constant_ours`.
 pub(crate) fn exact_noise(bits: u32, is_constant_ours: bool, shared: &[u128]) -> Vec<u64> {
     let offset = if is_constant_ours { 1u64 << bits } else { 0 };
-    let weight = |position: usize| if position > bits as usize { 1 } else { 1u64 << position };
+    let weight = |position: usize| {
+        if position > bits as usize {
+            1
+        } else {
+            1u64 << position
+        }
+    };
     shared
         .chunks_exact(bits as usize + 2)
         .map(|sample| {
@@ -179,14 +190,23 @@ fn keyswitch_rows(context: &RowContext<'_>, key: &GroupKey, chunk: &Chunk) -> Ve
         .map(|row| {
             let mut mask = vec![0u64; size];
             mask::fill(seed, row * size, &mut mask);
-            let product = mask
-                .iter()
-                .zip(key.lwe.expose())
-                .fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(low64(*s))));
+            let product = mask.iter().zip(key.lwe.expose()).fold(0u64, |sum, (a, s)| {
+                sum.wrapping_add(a.wrapping_mul(low64(*s)))
+            });
             let level = levels - row % levels;
-            let bit = key.glwe.expose().get(row / levels).copied().unwrap_or_default();
+            let bit = key
+                .glwe
+                .expose()
+                .get(row / levels)
+                .copied()
+                .unwrap_or_default();
             let message = low64(bit) << (64 - base_log * level);
-            let noise = key.keyswitch_noise.expose().get(row).copied().unwrap_or_default();
+            let noise = key
+                .keyswitch_noise
+                .expose()
+                .get(row)
+                .copied()
+                .unwrap_or_default();
             u128::from(product.wrapping_add(message).wrapping_add(noise))
         })
         .collect()
@@ -262,7 +282,13 @@ impl Rows<'_> {
         buffers: &mut Buffers,
         body: &mut [u128],
     ) {
-        let Ggsw { masks, polynomial, levels, base_log, modulus } = self.ggsw;
+        let Ggsw {
+            masks,
+            polynomial,
+            levels,
+            base_log,
+            modulus,
+        } = self.ggsw;
         buffers.sum.fill(0);
         let first = row * masks * polynomial;
         if modulus == 64 {
@@ -279,7 +305,8 @@ impl Rows<'_> {
             .zip(self.transform.chunks_exact(self.ring.transform_len()))
         {
             self.ring.forward(mask, &mut buffers.transform);
-            self.ring.add_product(&mut buffers.sum, &buffers.transform, key);
+            self.ring
+                .add_product(&mut buffers.sum, &buffers.transform, key);
         }
         self.ring.inverse(&mut buffers.sum, body);
 
@@ -292,9 +319,10 @@ impl Rows<'_> {
             for (body, product) in body.iter_mut().zip(products) {
                 *body = body.wrapping_sub(product << shift);
             }
-        } else if let (Some(constant), Some(bit)) =
-            (body.first_mut(), self.key.lwe.expose().get(row / self.ggsw.rows()))
-        {
+        } else if let (Some(constant), Some(bit)) = (
+            body.first_mut(),
+            self.key.lwe.expose().get(row / self.ggsw.rows()),
+        ) {
             *constant = constant.wrapping_add(bit << shift);
         }
 
@@ -333,17 +361,26 @@ mod tests {
         let mut stream = Seed::new([5; 32]).stream(&Label::new("noise"));
         TUniform::new(17).add(&mut stream, 0, &mut values);
         let bound = 1i128 << 17;
-        let signed: Vec<i128> = values.iter().map(|v| i128::from_le_bytes(v.to_le_bytes())).collect();
+        let signed: Vec<i128> = values
+            .iter()
+            .map(|v| i128::from_le_bytes(v.to_le_bytes()))
+            .collect();
         assert!(signed.iter().all(|v| (-bound..=bound).contains(v)));
         let variance = signed.iter().map(|v| (v * v) as f64).sum::<f64>() / 4096.0;
         let expected = (2f64.powi(35) + 1.0) / 6.0;
-        assert!((variance / expected - 1.0).abs() < 0.1, "{variance} {expected}");
+        assert!(
+            (variance / expected - 1.0).abs() < 0.1,
+            "{variance} {expected}"
+        );
     }
 
     #[test]
     fn exact_noise_weighs_its_bits_like_a_tuniform_sample() {
         assert_eq!(exact_noise(2, true, &[0, 0, 0, 0]), [4u64.wrapping_neg()]);
         assert_eq!(exact_noise(2, true, &[1, 1, 1, 1]), [4]);
-        assert_eq!(exact_noise(2, true, &[1, 0, 0, 0]), exact_noise(2, true, &[0, 0, 0, 1]));
+        assert_eq!(
+            exact_noise(2, true, &[1, 0, 0, 0]),
+            exact_noise(2, true, &[0, 0, 0, 1])
+        );
     }
 }

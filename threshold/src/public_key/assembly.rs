@@ -144,10 +144,16 @@ impl PublicKey {
     ///
     /// # Errors
     /// Fails if tfhe refuses the compact public key.
-    pub fn encrypt_small(&self, value: u8, seed: [u8; 32]) -> Result<LweCiphertextOwned<u64>, PublicKeyError> {
+    pub fn encrypt_small(
+        &self,
+        value: u8,
+        seed: [u8; 32],
+    ) -> Result<LweCiphertextOwned<u64>, PublicKeyError> {
         let params = &self.info.params;
         let size = params.glwe_size();
-        let noise = params.noise_bits().ok_or(PublicKeyError::Assembly("noise is not TUniform"))?;
+        let noise = params
+            .noise_bits()
+            .ok_or(PublicKeyError::Assembly("noise is not TUniform"))?;
         let ring = Ring::new(size).ok_or(PublicKeyError::Assembly("no transform of this size"))?;
         let mut stream = Seed::new(seed).stream(&Label::new("organtwin/compact-encryption"));
         let mut random = vec![0u8; size];
@@ -170,12 +176,17 @@ impl PublicKey {
             .compact
             .iter()
             .zip(&bits)
-            .fold(u64::from(value & 15) << 59, |sum, (b, r)| sum.wrapping_add(b.wrapping_mul(*r)));
+            .fold(u64::from(value & 15) << 59, |sum, (b, r)| {
+                sum.wrapping_add(b.wrapping_mul(*r))
+            });
         out.push(u128::from(body));
         let mut noise_stream = Seed::new(seed).stream(&Label::new("organtwin/compact-noise"));
         crate::keygen::TUniform::new(noise.glwe).add(&mut noise_stream, 0, &mut out);
         let ciphertext = out.into_iter().map(crate::keygen::low64).collect();
-        Ok(LweCiphertextOwned::from_container(ciphertext, params.compute().ciphertext_modulus))
+        Ok(LweCiphertextOwned::from_container(
+            ciphertext,
+            params.compute().ciphertext_modulus,
+        ))
     }
 }
 

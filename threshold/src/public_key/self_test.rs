@@ -23,7 +23,8 @@ impl PublicKey {
         let identity = server.generate_lookup_table(|value| value);
         let seed = Seed::new(seed);
         let mut values = vec![0u8; VALUES];
-        seed.stream(&Label::new("organtwin/self-test-values")).fill(&mut values);
+        seed.stream(&Label::new("organtwin/self-test-values"))
+            .fill(&mut values);
         let values: Vec<u8> = values.into_iter().map(|value| value & 15).collect();
         let mut blocks = Vec::with_capacity(VALUES);
         for (position, value) in values.iter().enumerate() {
@@ -39,8 +40,9 @@ impl PublicKey {
             blocks.push(server.apply_lookup_table(&fresh, &identity).ct);
         }
         let squashing = self.noise_squashing_key()?;
-        let squashed = squash(&server, &squashing, &blocks, &|_| {})
-            .map_err(|_| PublicKeyError::Assembly("the squashing key does not fit the evaluation key"))?;
+        let squashed = squash(&server, &squashing, &blocks, &|_| {}).map_err(|_| {
+            PublicKeyError::Assembly("the squashing key does not fit the evaluation key")
+        })?;
         Ok((squashed, values))
     }
 }

@@ -43,10 +43,15 @@ impl Exchange {
         let stage = of(self.stage);
         let chunks = {
             let keygen = keygen.lock().unwrap_or_else(PoisonError::into_inner);
-            keygen.as_ref().ok_or("the computation has not begun")?.chunks(stage)
+            keygen
+                .as_ref()
+                .ok_or("the computation has not begun")?
+                .chunks(stage)
         };
         self.progress.done.store(0, Ordering::Relaxed);
-        self.progress.total.store(u64::from(chunks), Ordering::Relaxed);
+        self.progress
+            .total
+            .store(u64::from(chunks), Ordering::Relaxed);
         let mut caught = Caught::new();
         let mut leaves = Vec::new();
         for (group, root) in (0u16..).zip(&self.roots) {
@@ -64,17 +69,23 @@ impl Exchange {
             let absorbed = tokio::task::spawn_blocking(move || {
                 let mut keygen = keygen.lock().unwrap_or_else(PoisonError::into_inner);
                 let keygen = keygen.as_mut().ok_or("the computation has not begun")?;
-                keygen.absorb(stage, index, &vectors).map_err(|error| error.to_string())
+                keygen
+                    .absorb(stage, index, &vectors)
+                    .map_err(|error| error.to_string())
             });
             absorbed.await.map_err(|error| error.to_string())??;
             index += 1;
-            self.progress.done.store(u64::from(index), Ordering::Relaxed);
+            self.progress
+                .done
+                .store(u64::from(index), Ordering::Relaxed);
         }
         Ok(caught)
     }
 
     fn members(&self, group: u16, chunk: u32) -> Vec<PartyId> {
-        let Some(set) = self.family.get(usize::from(group)).copied() else { return Vec::new() };
+        let Some(set) = self.family.get(usize::from(group)).copied() else {
+            return Vec::new();
+        };
         let first = speaker(set, chunk, self.me);
         let others = set.iter().filter(|party| Some(*party) != first);
         first.into_iter().chain(others).collect()
@@ -82,7 +93,12 @@ impl Exchange {
 
     async fn ask(&self, party: PartyId, group: u16, chunk: u32) -> Option<Vec<u8>> {
         let session = *self.session.as_bytes();
-        let request = Request::Chunk { session, stage: number(self.stage), group, chunk };
+        let request = Request::Chunk {
+            session,
+            stage: number(self.stage),
+            group,
+            chunk,
+        };
         match self.net.request(party, request).await {
             Ok(Response::Chunk(bytes)) => Some(bytes),
             _ => None,
@@ -90,18 +106,36 @@ impl Exchange {
     }
 
     /// The digests of a group's chunks, as its members signed for.
-    async fn leaves(&self, group: u16, root: Digest, chunks: u32, caught: &mut Caught) -> Result<Vec<Digest>, String> {
+    async fn leaves(
+        &self,
+        group: u16,
+        root: Digest,
+        chunks: u32,
+        caught: &mut Caught,
+    ) -> Result<Vec<Digest>, String> {
         let members = self.members(group, 0);
         if members.contains(&self.me) {
-            let own = self.spool.serve(number(self.stage), group, LEAVES).and_then(|bytes| digests(&bytes));
+            let own = self
+                .spool
+                .serve(number(self.stage), group, LEAVES)
+                .and_then(|bytes| digests(&bytes));
             return own.ok_or_else(|| "the vectors computed here are gone".to_owned());
         }
         for _ in 0..ROUNDS {
             for party in &members {
-                let Some(bytes) = self.ask(*party, group, LEAVES).await else { continue };
+                let Some(bytes) = self.ask(*party, group, LEAVES).await else {
+                    continue;
+                };
                 match digests(&bytes) {
-                    Some(leaves) if leaves.len() == chunks as usize && vector_root(&leaves) == root => return Ok(leaves),
-                    _ => caught.push((*party, format!("sent chunk digests of group {group} that it did not sign for"))),
+                    Some(leaves)
+                        if leaves.len() == chunks as usize && vector_root(&leaves) == root =>
+                    {
+                        return Ok(leaves);
+                    }
+                    _ => caught.push((
+                        *party,
+                        format!("sent chunk digests of group {group} that it did not sign for"),
+                    )),
                 }
             }
             tokio::time::sleep(PAUSE).await;
@@ -110,17 +144,29 @@ impl Exchange {
     }
 
     /// One chunk of every group's vector, in the family's order.
-    async fn chunk(&self, chunk: u32, leaves: &[Vec<Digest>]) -> Result<(Vec<Vec<u8>>, Caught), String> {
+    async fn chunk(
+        &self,
+        chunk: u32,
+        leaves: &[Vec<Digest>],
+    ) -> Result<(Vec<Vec<u8>>, Caught), String> {
         let mut vectors = Vec::with_capacity(leaves.len());
         let mut caught = Caught::new();
         for (group, leaves) in (0u16..).zip(leaves) {
-            let leaf = leaves.get(chunk as usize).ok_or("a chunk beyond the last")?;
+            let leaf = leaves
+                .get(chunk as usize)
+                .ok_or("a chunk beyond the last")?;
             vectors.push(self.vector(group, chunk, *leaf, &mut caught).await?);
         }
         Ok((vectors, caught))
     }
 
-    async fn vector(&self, group: u16, chunk: u32, leaf: Digest, caught: &mut Caught) -> Result<Vec<u8>, String> {
+    async fn vector(
+        &self,
+        group: u16,
+        chunk: u32,
+        leaf: Digest,
+        caught: &mut Caught,
+    ) -> Result<Vec<u8>, String> {
         let members = self.members(group, chunk);
         if members.contains(&self.me) {
             let own = self.spool.serve(number(self.stage), group, chunk);
@@ -128,11 +174,16 @@ impl Exchange {
         }
         for _ in 0..ROUNDS {
             for party in &members {
-                let Some(bytes) = self.ask(*party, group, chunk).await else { continue };
+                let Some(bytes) = self.ask(*party, group, chunk).await else {
+                    continue;
+                };
                 if of_blob(&bytes) == leaf {
                     return Ok(bytes);
                 }
-                caught.push((*party, format!("sent chunk {chunk} of group {group} that it did not sign for")));
+                caught.push((
+                    *party,
+                    format!("sent chunk {chunk} of group {group} that it did not sign for"),
+                ));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -142,10 +193,14 @@ impl Exchange {
 
 fn missing(group: u16, members: &[PartyId]) -> String {
     let names: Vec<String> = members.iter().map(ToString::to_string).collect();
-    format!("the vector of group {group} could not be had from parties {}", names.join(", "))
+    format!(
+        "the vector of group {group} could not be had from parties {}",
+        names.join(", ")
+    )
 }
 
 fn digests(bytes: &[u8]) -> Option<Vec<Digest>> {
     let (digests, rest) = bytes.as_chunks::<32>();
-    rest.is_empty().then(|| digests.iter().map(|digest| Digest::new(*digest)).collect())
+    rest.is_empty()
+        .then(|| digests.iter().map(|digest| Digest::new(*digest)).collect())
 }
