@@ -21,7 +21,7 @@ impl Output {
         object.insert("schema".into(), schema.into());
         match serde_json::to_value(view) {
             Ok(Value::Object(fields)) => {
-                object.extend(fields.into_iter().filter(|(name, _)| name != "schema"))
+                object.extend(fields.into_iter().filter(|(name, _)| name != "schema"));
             }
             Ok(value) => drop(object.insert("value".into(), value)),
             Err(_) => {}

@@ -244,7 +244,7 @@ fn text(view: &IngestView, args: &IngestArgs) -> String {
                 "{} twins deposited, {} each\n",
                 view.deposited,
                 bytes(view.bytes_per_twin)
-            )
+            );
         }
     }
     text

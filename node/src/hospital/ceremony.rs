@@ -465,7 +465,7 @@ impl Node {
             },
             move |node, outcome| {
                 node.finish_step(session, outcome, |local, roots| {
-                    drop(local.computed.insert(stage, roots))
+                    drop(local.computed.insert(stage, roots));
                 })
             },
         );
@@ -578,7 +578,7 @@ impl Node {
             recombine(&committee, squashed, values).is_ok_and(|opened| opened == secrets.expected)
         });
         self.finish_step(session, Ok(right), |local, right| {
-            local.self_test_right = Some(right)
+            local.self_test_right = Some(right);
         })
     }
 

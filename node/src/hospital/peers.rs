@@ -272,7 +272,7 @@ impl Node {
         match TwinList::decode(bytes) {
             Ok(list) => drop(self.local.twin_lists.insert(blob, list)),
             Err(error) => {
-                tracing::warn!(%blob, %error, "not a twin list; its study cannot be evaluated")
+                tracing::warn!(%blob, %error, "not a twin list; its study cannot be evaluated");
             }
         }
     }

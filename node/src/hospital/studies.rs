@@ -12,7 +12,7 @@ use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
-use organtwin_simulations::{Engine, Plan, Schema, StudyResult, StudySpec, render};
+use organtwin_simulations::{Plan, Schema, StudyResult, StudySpec, render};
 use organtwin_threshold::PartyId;
 
 use super::command::Reply;

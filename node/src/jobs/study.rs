@@ -137,7 +137,7 @@ pub fn combine(
     drop(public);
     progress(Stage::Squash(0));
     let squashed = squash(&server, &squashing, &aggregate.blocks, &|done| {
-        progress(Stage::Squash(done))
+        progress(Stage::Squash(done));
     })?;
     let bytes = squashed.to_bytes();
     store.blobs().put(&bytes)?;

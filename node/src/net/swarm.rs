@@ -304,7 +304,7 @@ impl Task {
                 }
             }
             SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => {
-                self.on_request_event(event).await
+                self.on_request_event(event).await;
             }
             _ => {}
         }
