@@ -1,7 +1,7 @@
 //! The opening budget of a consortium's key, computed from its roster alone.
 
 use organtwin_threshold::budget::STATISTICAL_BITS;
-use organtwin_threshold::{Family, NoiseConstants, OpeningBudget, ParameterSet};
+use organtwin_threshold::{NoiseConstants, OpeningBudget, ParameterSet};
 
 use crate::roster::Roster;
 
@@ -24,14 +24,8 @@ pub fn parameters(roster: &Roster) -> Result<ParameterSet, UnknownParameters> {
 /// # Errors
 /// [`UnknownParameters`] for any id that this build does not accept.
 pub fn opening_limit(roster: &Roster) -> Result<u64, UnknownParameters> {
-    let parameters = parameters(roster)?;
     let committee = roster.committee();
-    let noise = NoiseConstants::new(
-        parameters.compute(),
-        &parameters.squashing_parameters(),
-        committee.family(Family::Lin).len(),
-        committee.family(Family::Live).len(),
-    );
+    let noise = NoiseConstants::of(committee, &parameters(roster)?);
     Ok(OpeningBudget::new(committee, &noise, STATISTICAL_BITS).limit())
 }
 
