@@ -116,9 +116,12 @@ impl Command {
 
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Demo(args) => {
-                crate::demo::run(&args).map_err(|error| Failure::Environment(format!("{error:#}")))
-            }
+            Self::Demo(args) => crate::demo::run(&args).map_err(|error| {
+                match error.downcast::<crate::demo::ScenarioError>() {
+                    Ok(scenario) => Failure::Usage(scenario.to_string()),
+                    Err(other) => Failure::Environment(format!("{other:#}")),
+                }
+            }),
             Self::Init(args) => hospital::init(&args),
             Self::Roster(command) => command.run(),
             Self::Run(args) => run::run(&args),

@@ -49,9 +49,15 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
+/// A scenario that cannot work: found before anything starts.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ScenarioError(String);
+
 /// Runs a demo. Success only if everything held that the scenario expects.
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
-    let (scenario, base) = Scenario::read(args.scenario.as_deref())?;
+    let read = Scenario::read(args.scenario.as_deref());
+    let (scenario, base) = read.map_err(|error| ScenarioError(format!("{error:#}")))?;
     let mut temporary = None;
     let root = match &args.dir {
         Some(dir) => dir.clone(),

@@ -1,6 +1,6 @@
 //! `organtwin run`: the hospital's node.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -148,6 +148,7 @@ fn log_to_stderr() {
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     if logger.try_init().is_err() {
         output::complain("a logger is set already");
