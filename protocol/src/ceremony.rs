@@ -164,15 +164,16 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
         });
     };
     let said = Said::of(fold, session);
+    // C8: a certificate that all parties signed stands, whatever anyone says of the session afterwards.
+    if let Some(certificate) = said.certificate(fold) {
+        return Ok(Step::Done { certificate });
+    }
     if let Some((by, reason)) = said.aborted.first_key_value() {
         return Ok(Step::Aborted {
             session,
             by: *by,
             reason: reason.clone(),
         });
-    }
-    if let Some(certificate) = said.certificate(fold) {
-        return Ok(Step::Done { certificate });
     }
     let view = View {
         roster,
@@ -242,6 +243,10 @@ impl View<'_> {
             return Ok(self.abort("a party deviated", Some(evidence.clone())));
         }
         if self.local.session != Some(self.session) {
+            if self.said.certified.contains_key(&self.me) {
+                // This party's share was on disk before it signed; nothing of the session is needed any more.
+                return Ok(self.certify());
+            }
             return Ok(if self.said.commitments.contains_key(&self.me) {
                 // C9: the seed shares were in the memory of a process that is gone.
                 self.abort("this node was started again during the ceremony", None)
@@ -574,7 +579,8 @@ impl View<'_> {
             Step::ExchangeShares { with, .. } => with,
             _ => return step,
         };
-        if waited <= self.local.patience_ms || absent.is_empty() {
+        let live = self.local.session == Some(self.session);
+        if !live || waited <= self.local.patience_ms || absent.is_empty() {
             return step;
         }
         let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
