@@ -175,6 +175,16 @@ impl Plan {
         self.schedule.cells.len()
     }
 
+    /// The numbers of a row's distinct cells, as [`crate::clear::evaluate`] counts them.
+    #[must_use]
+    pub fn cells_of_row(&self, row: usize) -> &[usize] {
+        self.schedule
+            .rows
+            .get(row)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
     /// The number of blocks of four bits that are opened.
     #[must_use]
     pub fn blocks(&self) -> usize {
