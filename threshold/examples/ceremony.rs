@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use organtwin_threshold::{
     Committee, KeyCeremony, ParameterSet, PartyId, Passive, PieceSeeds, Seed, SessionId, Stage,
@@ -40,6 +40,21 @@ fn start(
     )?)
 }
 
+/// CPU time of all threads, from the kernel's 100 ticks a second.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS"));
@@ -60,23 +75,20 @@ fn main() -> Result<(), AnyError> {
         .iter()
         .map(|me| start(&committee, params, me))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut spent = vec![Duration::ZERO; all.len()];
     let mut sent = 0u64;
     for stage in Stage::ALL {
-        let stage_began = Instant::now();
+        let stage_began = cpu_seconds();
         let mut stage_sent = 0;
         let family = committee.family(stage.family()).to_vec();
         for chunk in 0..all.first().map_or(0, |party| party.chunks(stage)) {
             let mut vectors = Vec::new();
             for (group, members) in family.iter().enumerate() {
                 let mut agreed: Option<Vec<u8>> = None;
-                for ((me, party), spent) in parties.iter().zip(&all).zip(&mut spent) {
+                for (me, party) in parties.iter().zip(&all) {
                     if !members.contains(me) {
                         continue;
                     }
-                    let began = Instant::now();
                     let vector = party.group_chunk(stage, group, chunk)?;
-                    *spent += began.elapsed();
                     if agreed.as_ref().is_some_and(|agreed| *agreed != vector) {
                         return Err("members of a group disagree".into());
                     }
@@ -86,21 +98,17 @@ fn main() -> Result<(), AnyError> {
                 stage_sent += vector.len() as u64 * (u64::from(n) - members.len() as u64);
                 vectors.push(vector);
             }
-            for (party, spent) in all.iter_mut().zip(&mut spent) {
-                let began = Instant::now();
+            for party in &mut all {
                 party.absorb(stage, chunk, &vectors)?;
-                *spent += began.elapsed();
             }
         }
-        for (party, spent) in all.iter_mut().zip(&mut spent) {
-            let began = Instant::now();
+        for party in &mut all {
             party.finish_stage(stage)?;
-            *spent += began.elapsed();
         }
         sent += stage_sent;
         println!(
-            "{stage:?}: {:.2} s for all parties, {:.1} MB sent per party",
-            stage_began.elapsed().as_secs_f64(),
+            "{stage:?}: {:.2} s of CPU time per party, {:.1} MB sent per party",
+            (cpu_seconds() - stage_began) / f64::from(n),
             stage_sent as f64 / f64::from(n) / 1e6
         );
     }
@@ -110,23 +118,15 @@ fn main() -> Result<(), AnyError> {
     );
     let mut shares = Vec::new();
     let mut key = None;
-    for (party, spent) in all.into_iter().zip(&mut spent) {
-        let began = Instant::now();
+    for party in all {
         let (public, share) = party.finish()?;
-        *spent += began.elapsed();
         key = Some(public);
         shares.push(share);
     }
-    for (me, spent) in parties.iter().zip(&spent) {
-        println!(
-            "party {me}: {:.2} s of wall time on {} threads",
-            spent.as_secs_f64(),
-            rayon::current_num_threads()
-        );
-    }
     println!(
-        "in all: {:.1} s, {:.1} MB sent per party",
+        "in all: {:.1} s of wall time, {:.2} s of CPU time per party, {:.1} MB sent per party",
         began.elapsed().as_secs_f64(),
+        cpu_seconds() / f64::from(n),
         sent as f64 / f64::from(n) / 1e6
     );
     let key = key.ok_or("no party")?;

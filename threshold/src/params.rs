@@ -94,6 +94,9 @@ impl ParameterSet {
         if compute.glwe_dimension.0 != 1 {
             return unsupported("input masks need a GLWE dimension of 1");
         }
+        if !compute.lwe_dimension.0.is_multiple_of(2) {
+            return unsupported("masks are regenerated in blocks of two elements");
+        }
         if set.noise_bits().is_none() {
             return unsupported("a noise distribution is not TUniform");
         }

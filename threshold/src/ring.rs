@@ -14,31 +14,26 @@ pub(crate) struct Ring {
     size: usize,
 }
 
+const LOW: u128 = 0xffff_ffff;
+
 /// Writes `value mod P` for every value; `P` is a constant so that the division becomes a product.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "limbs of 32 bits; reduced below a 30-bit prime"
+)]
 fn reduce<const P: u64>(values: &[u128], out: &mut [u32]) {
     let c1 = (1u64 << 32) % P;
     let c2 = c1 * c1 % P;
     let c3 = c1 * c2 % P;
     for (out, value) in out.iter_mut().zip(values) {
-        let bytes = value.to_le_bytes();
-        let [l0, l1, l2, l3] = [0, 4, 8, 12].map(|at| limb(&bytes, at));
+        let l0 = (value & LOW) as u64;
+        let l1 = (value >> 32 & LOW) as u64;
+        let l2 = (value >> 64 & LOW) as u64;
+        let l3 = (value >> 96) as u64;
         // Each term is below 2^62.
         let folded = (l0 + l1 * c1 + l2 * c2 + l3 * c3) % P;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "reduced below a 30-bit prime"
-        )]
-        {
-            *out = folded as u32;
-        }
+        *out = folded as u32;
     }
-}
-
-#[inline]
-fn limb(bytes: &[u8; 16], at: usize) -> u64 {
-    #[expect(clippy::indexing_slicing, reason = "at is at most 12")]
-    let limb = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    u64::from(u32::from_le_bytes(limb))
 }
 
 impl Ring {

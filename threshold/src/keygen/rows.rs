@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::KeygenError;
 use super::layout::{Chunk, Ggsw, Part};
 use super::products::add_random;
-use crate::mask::{self, Component};
+use crate::mask::{Component, MaskStream};
 use crate::open::{Group, PieceSeeds, Width};
 use crate::params::{NoiseBits, ParameterSet};
 use crate::prf::{Label, PrfStream, Seed};
@@ -184,12 +184,12 @@ fn keyswitch_rows(context: &RowContext<'_>, key: &GroupKey, chunk: &Chunk) -> Ve
     let compute = context.params.compute();
     let (levels, base_log) = (compute.ks_level.0, compute.ks_base_log.0);
     let size = context.params.lwe_size();
-    let seed = Component::Keyswitch.seed(context.mask_seed);
+    let stream = MaskStream::new(Component::Keyswitch.seed(context.mask_seed));
     (chunk.first..chunk.first + chunk.count)
         .into_par_iter()
         .map(|row| {
             let mut mask = vec![0u64; size];
-            mask::fill(seed, row * size, &mut mask);
+            stream.fill(row * size, &mut mask);
             let product = mask.iter().zip(key.lwe.expose()).fold(0u64, |sum, (a, s)| {
                 sum.wrapping_add(a.wrapping_mul(low64(*s)))
             });
@@ -217,7 +217,7 @@ fn compact_rows(context: &RowContext<'_>, key: &GroupKey) -> Vec<u128> {
     let size = context.params.glwe_size();
     let ring = context.compute_ring;
     let mut mask = vec![0u64; size];
-    mask::fill(Component::Compact.seed(context.mask_seed), 0, &mut mask);
+    MaskStream::new(Component::Compact.seed(context.mask_seed)).fill(0, &mut mask);
     let mask: Vec<u128> = mask.into_iter().map(u128::from).collect();
     let reversed = Zeroizing::new(key.glwe.expose().iter().rev().copied().collect::<Vec<_>>());
     let mut left = vec![0; ring.transform_len()];
@@ -257,7 +257,7 @@ impl Rows<'_> {
             .map(|bit| self.products.row(self.group, self.key.adds_opened, bit))
             .collect::<Result<_, _>>()?;
         let mut values = vec![0u128; chunk.count];
-        let seed = self.component.seed(self.mask_seed);
+        let stream = MaskStream::new(self.component.seed(self.mask_seed));
         let first_row = chunk.first / self.ggsw.polynomial;
         values
             .par_chunks_exact_mut(self.ggsw.polynomial)
@@ -267,7 +267,7 @@ impl Rows<'_> {
                 |buffers, (offset, body)| {
                     let products = products.get(offset / self.ggsw.rows());
                     let products = products.map_or(&[][..], |products| products.as_slice());
-                    self.row(seed, first_row + offset, products, buffers, body);
+                    self.row(&stream, first_row + offset, products, buffers, body);
                 },
             );
         Ok(values)
@@ -276,7 +276,7 @@ impl Rows<'_> {
     /// Writes the body of row `row` of the whole list of GGSW ciphertexts.
     fn row(
         &self,
-        seed: tfhe::Seed,
+        masks_of: &MaskStream,
         row: usize,
         products: &[u128],
         buffers: &mut Buffers,
@@ -292,12 +292,12 @@ impl Rows<'_> {
         buffers.sum.fill(0);
         let first = row * masks * polynomial;
         if modulus == 64 {
-            mask::fill(seed, first, &mut buffers.mask64);
+            masks_of.fill(first, &mut buffers.mask64);
             for (wide, narrow) in buffers.mask.iter_mut().zip(&buffers.mask64) {
                 *wide = u128::from(*narrow);
             }
         } else {
-            mask::fill(seed, first, &mut buffers.mask);
+            masks_of.fill(first, &mut buffers.mask);
         }
         for (mask, key) in buffers
             .mask

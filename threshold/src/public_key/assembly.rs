@@ -21,7 +21,7 @@ use tfhe::shortint::{CompressedServerKey, ServerKey};
 
 use super::{PublicKey, PublicKeyError};
 use crate::keygen::Ggsw;
-use crate::mask::{self, Component};
+use crate::mask::{Component, MaskStream};
 use crate::prf::{Label, Seed};
 use crate::ring::Ring;
 
@@ -80,7 +80,7 @@ impl PublicKey {
     pub fn noise_squashing_key(&self) -> Result<NoiseSquashingKey, PublicKeyError> {
         let params = self.info.params.squashing();
         let ggsw = Ggsw::squashing(&self.info.params);
-        let seed = Component::Squashing.seed(&self.info.mask_seed);
+        let masks = MaskStream::new(Component::Squashing.seed(&self.info.mask_seed));
         let glwe_size = params.glwe_dimension.to_glwe_size();
         // A polynomial has half as many Fourier coefficients, each split into four floats.
         let per_ggsw = ggsw.rows() * (ggsw.masks + 1) * ggsw.polynomial / 2;
@@ -99,7 +99,7 @@ impl PublicKey {
             .zip(self.bodies.squashing.par_chunks_exact(ggsw.elements()))
             .enumerate()
             .for_each(|(bit, ((((re0, re1), im0), im1), bodies))| {
-                let rows = expand(seed, bit, &ggsw, bodies);
+                let rows = expand(&masks, bit, &ggsw, bodies);
                 let standard = LweBootstrapKeyOwned::from_container(
                     rows,
                     glwe_size,
@@ -162,7 +162,7 @@ impl PublicKey {
         let bits: Vec<u64> = random.iter().map(|byte| u64::from(byte & 1)).collect();
         let reversed: Vec<u128> = bits.iter().rev().map(|bit| u128::from(*bit)).collect();
         let mut mask = vec![0u64; size];
-        mask::fill(Component::Compact.seed(&self.info.mask_seed), 0, &mut mask);
+        MaskStream::new(Component::Compact.seed(&self.info.mask_seed)).fill(0, &mut mask);
         let mask: Vec<u128> = mask.into_iter().map(u128::from).collect();
         let (mut left, mut right) = (vec![0; ring.transform_len()], vec![0; ring.transform_len()]);
         let mut sum = vec![0; ring.transform_len()];
@@ -191,7 +191,7 @@ impl PublicKey {
 }
 
 /// Writes out one GGSW ciphertext: every row's masks, then its body.
-fn expand(seed: tfhe::Seed, bit: usize, ggsw: &Ggsw, bodies: &[u128]) -> Vec<u128> {
+fn expand(stream: &MaskStream, bit: usize, ggsw: &Ggsw, bodies: &[u128]) -> Vec<u128> {
     let masks = ggsw.masks * ggsw.polynomial;
     let mut rows = vec![0u128; ggsw.rows() * (masks + ggsw.polynomial)];
     for (row, (out, body)) in rows
@@ -200,7 +200,7 @@ fn expand(seed: tfhe::Seed, bit: usize, ggsw: &Ggsw, bodies: &[u128]) -> Vec<u12
         .enumerate()
     {
         let (mask, out) = out.split_at_mut(masks);
-        mask::fill(seed, (bit * ggsw.rows() + row) * masks, mask);
+        stream.fill((bit * ggsw.rows() + row) * masks, mask);
         out.copy_from_slice(body);
     }
     rows
