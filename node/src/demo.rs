@@ -27,6 +27,7 @@ use crate::hospital::{CeremonyStatus, Forecast, ResultView, StudyView, TwinsView
 /// Bounds of the long steps; a demo never waits forever.
 const CEREMONY_WAIT: Duration = Duration::from_secs(30 * 60);
 const STUDY_WAIT: Duration = Duration::from_secs(60 * 60);
+const KEY_WAIT: Duration = Duration::from_secs(20);
 const SPREAD_WAIT: Duration = Duration::from_secs(300);
 /// Asking is four processes a time, on cores that have better things to do.
 const POLL: Duration = Duration::from_secs(1);
@@ -136,10 +137,23 @@ impl Demo {
     }
 
     fn ceremony(&self, hospitals: &mut Hospitals) -> Result<Ceremony> {
-        let reused = hospitals
-            .living()
-            .map(|h| Ok(h.status()?.key.is_some()))
-            .collect::<Result<Vec<bool>>>()?;
+        let holders = |hospitals: &Hospitals| -> Result<Vec<bool>> {
+            hospitals
+                .living()
+                .map(|hospital| Ok(hospital.status()?.key.is_some()))
+                .collect()
+        };
+        let mut reused = holders(hospitals)?;
+        let deadline = Instant::now() + KEY_WAIT;
+        // A node that has just been started may lack the last signatures under its own certificate.
+        while hospitals.living().any(consortium::Hospital::has_share)
+            && !reused.iter().all(|has_key| *has_key)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(POLL);
+            hospitals.check()?;
+            reused = holders(hospitals)?;
+        }
         if reused.iter().all(|has_key| *has_key) {
             self.say
                 .step("The joint key of an earlier run is there already");

@@ -46,11 +46,17 @@ impl CeremonyCommand {
                 if args.wait {
                     status = wait(&client, args.common.output)?;
                 }
-                Ok(show(args.common.output, &status))
+                show(args.common.output, &status);
+                Ok(if status.phase == "aborted" {
+                    ExitCode::from(1)
+                } else {
+                    ExitCode::SUCCESS
+                })
             }
             Self::Status(common) => {
                 let status = common.client()?.ceremony()?;
-                Ok(show(common.output, &status))
+                show(common.output, &status);
+                Ok(ExitCode::SUCCESS)
             }
         }
     }
@@ -71,13 +77,8 @@ fn wait(client: &Client, output: Output) -> Result<CeremonyStatus, Failure> {
     }
 }
 
-fn show(output: Output, status: &CeremonyStatus) -> ExitCode {
+fn show(output: Output, status: &CeremonyStatus) {
     output.show("organtwin.ceremony/1", status, || text(status));
-    if status.phase == "aborted" {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    }
 }
 
 fn text(status: &CeremonyStatus) -> String {

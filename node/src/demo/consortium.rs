@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::hospital::{CeremonyStatus, NodeStatus, StudyView};
 
+/// How long a node may take to end.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How long a node may take to listen, the nodes to find each other, and so on; a demo never waits forever.
 const START_WAIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
@@ -38,6 +40,11 @@ impl Hospital {
         }
     }
 
+    /// Whether an earlier run has left a share of a key, certified or not.
+    pub(super) fn has_share(&self) -> bool {
+        std::fs::read_dir(self.dir.join("key")).is_ok_and(|mut files| files.next().is_some())
+    }
+
     /// Whether the demo has started this hospital's process and not killed it.
     pub(super) fn alive(&self) -> bool {
         self.process.is_some()
@@ -59,7 +66,7 @@ impl Hospital {
             "hospital {}: `organtwin {shown}` failed ({}): {}",
             self.party,
             output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
+            said_of_failure(&output)
         );
         serde_json::from_slice(&output.stdout).with_context(|| {
             format!(
@@ -177,7 +184,27 @@ impl Hospital {
 
 impl Drop for Hospital {
     fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // The node writes what it has and ends when its standard input does.
+            drop(process.stdin.take());
+            let deadline = Instant::now() + STOP_WAIT;
+            while Instant::now() < deadline && matches!(process.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         self.kill();
+    }
+}
+
+/// What a failed command said: its object on standard output, or else its words on standard error.
+fn said_of_failure(output: &std::process::Output) -> String {
+    let object: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+    let message = object
+        .as_ref()
+        .and_then(|object| object.get("message")?.as_str());
+    match message {
+        Some(message) => message.to_owned(),
+        None => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     }
 }
 

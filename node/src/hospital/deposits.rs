@@ -345,6 +345,9 @@ impl Node {
         entries: &[TwinEntry],
     ) -> Result<(), NodeError> {
         let schema = Digest::new(Schema::kidney().digest());
+        // A statement lists twins by their public name, whatever the order of their slots.
+        let mut entries = entries.to_vec();
+        entries.sort_by_key(|entry| entry.id);
         for some in entries.chunks(MAX_TWINS_PER_STATEMENT) {
             self.local
                 .blobs
