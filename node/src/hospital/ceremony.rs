@@ -78,6 +78,7 @@ impl Runner {
         Self {
             local: Local {
                 patience_ms: PATIENCE_MS,
+                moved_ms: now_ms(),
                 ..Local::default()
             },
             params,

@@ -65,6 +65,8 @@ pub(super) struct Node {
     pub(super) faults: Vec<String>,
     applies: mpsc::UnboundedSender<Apply>,
     stored: BTreeMap<PartyId, u64>,
+    /// Whether peers' statements wait for the disk. Their authors keep them too, so they need not be durable at once.
+    unflushed: bool,
     dirty: bool,
     ticks: u64,
 }
@@ -160,6 +162,7 @@ impl Node {
             faults: Vec::new(),
             applies,
             stored,
+            unflushed: false,
             dirty: true,
             ticks: 0,
         };
@@ -253,6 +256,9 @@ impl Node {
         self.ticks = self.ticks.wrapping_add(1);
         self.dirty = true;
         self.fetches.forgive();
+        if std::mem::take(&mut self.unflushed) {
+            self.store.flush()?;
+        }
         if self.ticks.is_multiple_of(COMPARE_EVERY) {
             let connected: Vec<PartyId> = self.net.connected().into_iter().collect();
             let turn = usize::try_from(self.ticks / COMPARE_EVERY).unwrap_or(0);
@@ -370,6 +376,7 @@ impl Node {
             Ok(Admitted::Known | Admitted::Pending) => Ok(()),
             Ok(Admitted::Extended(_)) => {
                 self.persist_feeds()?;
+                self.unflushed = true;
                 self.note_progress();
                 self.dirty = true;
                 Ok(())
