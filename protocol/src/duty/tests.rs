@@ -340,6 +340,16 @@ fn a_release_continues_where_it_stopped_and_its_body_is_checked_again() {
         None,
         "expired meanwhile"
     );
+    let mut short = Scene {
+        fold: scene.fold.clone(),
+        now: scene.now,
+    };
+    short.reject(id, 2);
+    assert_eq!(
+        release_body(&short.fold, party(1), short.now, &view, &part, &values),
+        None,
+        "an approval fell away meanwhile"
+    );
     let body = release_body(&scene.fold, party(1), scene.now, &view, &part, &values).unwrap();
     scene.say(party(1), body).unwrap();
     let rest: Vec<(u32, u32)> = scene
