@@ -83,13 +83,15 @@ impl Width {
     }
 }
 
-/// Which part of a piece's zero-sum mask a group adds.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum MaskShare {
-    /// The stream of the group itself.
-    Own,
-    /// Minus the streams of these groups: the last group that holds the piece.
-    MinusOthers(Vec<usize>),
+/// One stream that a group adds to its vector, or subtracts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mask {
+    /// The piece whose holders know the stream.
+    pub(crate) piece: PieceId,
+    /// The group after which the stream is named.
+    pub(crate) stream: usize,
+    /// Set in the last group that holds the piece: it makes the masks of the piece sum to zero.
+    pub(crate) subtract: bool,
 }
 
 /// What one group of a family computes.
@@ -99,7 +101,7 @@ pub struct Group {
     members: PartySet,
     linear: Vec<PieceId>,
     quadratic: Vec<(PieceId, Vec<PieceId>)>,
-    masks: Vec<(PieceId, MaskShare)>,
+    masks: Vec<Mask>,
 }
 
 impl Group {
@@ -121,6 +123,12 @@ impl Group {
         &self.quadratic
     }
 
+    /// Lists the streams that mask the group's vector.
+    #[cfg(test)]
+    pub(crate) fn masks(&self) -> &[Mask] {
+        &self.masks
+    }
+
     /// Adds the group's masks for elements `first..` of the opening that `label` names.
     ///
     /// # Errors
@@ -134,30 +142,18 @@ impl Group {
         values: &mut [u128],
     ) -> Result<(), PieceId> {
         let mut buffer = vec![0; values.len() * width.bytes()];
-        for (piece, share) in &self.masks {
-            let seed = seeds.get(*piece).ok_or(*piece)?.derive(label);
-            match share {
-                MaskShare::Own => {
-                    fill(
-                        &mut mask_stream(&seed, self.index),
-                        width,
-                        first,
-                        &mut buffer,
-                    );
-                    for (value, mask) in values.iter_mut().zip(buffer.chunks_exact(width.bytes())) {
-                        *value = value.wrapping_add(Width::read(mask));
-                    }
-                }
-                MaskShare::MinusOthers(groups) => {
-                    for group in groups {
-                        fill(&mut mask_stream(&seed, *group), width, first, &mut buffer);
-                        for (value, mask) in
-                            values.iter_mut().zip(buffer.chunks_exact(width.bytes()))
-                        {
-                            *value = value.wrapping_sub(Width::read(mask));
-                        }
-                    }
-                }
+        for mask in &self.masks {
+            let seed = seeds.get(mask.piece).ok_or(mask.piece)?.derive(label);
+            let mut stream = mask_stream(&seed, mask.stream);
+            stream.seek(first * width.bytes() as u64);
+            stream.fill(&mut buffer);
+            let elements = buffer.chunks_exact(width.bytes()).map(Width::read);
+            for (value, element) in values.iter_mut().zip(elements) {
+                *value = if mask.subtract {
+                    value.wrapping_sub(element)
+                } else {
+                    value.wrapping_add(element)
+                };
             }
         }
         Ok(())
@@ -166,11 +162,6 @@ impl Group {
 
 fn mask_stream(seed: &Seed, group: usize) -> PrfStream {
     seed.stream(&Label::new("organtwin/mask").index(group))
-}
-
-fn fill(stream: &mut PrfStream, width: Width, first: u64, buffer: &mut [u8]) {
-    stream.seek(first * width.bytes() as u64);
-    stream.fill(buffer);
 }
 
 /// A family of groups with the terms and masks of each.
@@ -192,7 +183,7 @@ impl Groups {
         )
     }
 
-    fn over(pieces: &[PieceId], family: &[PartySet], with_products: bool) -> Self {
+    pub(crate) fn over(pieces: &[PieceId], family: &[PartySet], with_products: bool) -> Self {
         let mut groups: Vec<Group> = family
             .iter()
             .enumerate()
@@ -225,13 +216,17 @@ impl Groups {
                 .collect();
             let last = holding.pop();
             for group in &mut groups {
-                if holding.contains(&group.index) {
-                    group.masks.push((*a, MaskShare::Own));
-                } else if last == Some(group.index) && !holding.is_empty() {
-                    group
-                        .masks
-                        .push((*a, MaskShare::MinusOthers(holding.clone())));
-                }
+                let own = holding
+                    .contains(&group.index)
+                    .then_some((group.index, false));
+                let is_last = last == Some(group.index);
+                let others = holding.iter().filter(|_| is_last);
+                let streams = own.into_iter().chain(others.map(|stream| (*stream, true)));
+                group.masks.extend(streams.map(|(stream, subtract)| Mask {
+                    piece: *a,
+                    stream,
+                    subtract,
+                }));
             }
         }
         Self { groups }
@@ -330,5 +325,158 @@ impl PieceSeeds {
             hasher.update(self.get(*piece).ok_or(*piece)?.derive(label).expose());
         }
         Ok(Seed::new(*hasher.finalize().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::committee::Passive;
+
+    fn committees() -> Vec<Committee> {
+        let mut all = Vec::new();
+        for n in 3..=9 {
+            for t in 1..=(n - 1) / 2 {
+                all.push(Committee::new(n, t, Passive::Allow).unwrap());
+            }
+        }
+        all
+    }
+
+    fn seeds(committee: &Committee, salt: u8) -> PieceSeeds {
+        let seed = |piece: &PieceId| {
+            let mut bytes = [salt; 32];
+            bytes[..2].copy_from_slice(&piece.absent().bits().to_le_bytes());
+            Seed::new(bytes)
+        };
+        PieceSeeds(committee.pieces().iter().map(|p| (*p, seed(p))).collect())
+    }
+
+    #[test]
+    fn masks_cancel_over_all_groups() {
+        for committee in committees() {
+            let seeds = seeds(&committee, 1);
+            for family in [Family::Lin, Family::Quad, Family::Live] {
+                let mut sum = vec![0u128; 3];
+                for group in Groups::new(&committee, family).iter() {
+                    let label = Label::new("test");
+                    group
+                        .add_masks(&seeds, &label, Width::W128, 5, &mut sum)
+                        .unwrap();
+                }
+                assert_eq!(sum, [0; 3], "{} {}", committee.n(), committee.t());
+            }
+        }
+    }
+
+    #[test]
+    fn the_groups_that_hold_a_piece_are_masked_unless_there_is_only_one() {
+        for committee in committees() {
+            for family in [Family::Lin, Family::Quad, Family::Live] {
+                let groups = Groups::new(&committee, family);
+                for piece in committee.pieces() {
+                    let holding = groups.iter().filter(|g| piece.is_held_by_all(g.members()));
+                    let masked = groups
+                        .iter()
+                        .filter(|g| g.masks.iter().any(|mask| mask.piece == *piece));
+                    let holding = holding.count();
+                    assert_eq!(masked.count(), if holding > 1 { holding } else { 0 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_product_of_pieces_is_counted_once() {
+        for committee in committees() {
+            let groups = Groups::new(&committee, Family::Quad);
+            let mut pairs: Vec<_> = groups
+                .iter()
+                .flat_map(|g| g.quadratic())
+                .flat_map(|(a, bs)| bs.iter().map(move |b| (*a, *b)))
+                .collect();
+            pairs.sort_unstable();
+            let count = committee.pieces().len();
+            assert_eq!(pairs.len(), count * count);
+            pairs.dedup();
+            assert_eq!(pairs.len(), count * count);
+        }
+    }
+
+    #[test]
+    fn what_a_coalition_sees_of_a_mask_changes_with_the_seed_that_it_misses() {
+        for committee in committees() {
+            let (one, other) = (seeds(&committee, 1), seeds(&committee, 2));
+            for coalition in committee.pieces().iter().map(|piece| piece.absent()) {
+                // The coalition knows every seed but one.
+                let missing = PieceId::without(coalition);
+                let changed = PieceSeeds(
+                    committee
+                        .pieces()
+                        .iter()
+                        .map(|p| {
+                            let from = if *p == missing { &other } else { &one };
+                            (*p, Seed::new(*from.get(*p).unwrap().expose()))
+                        })
+                        .collect(),
+                );
+                let groups = Groups::new(&committee, Family::Quad);
+                let outside = groups.iter().filter(|g| g.members().is_disjoint(coalition));
+                let outside: Vec<_> = outside.collect();
+                for group in &outside {
+                    let label = Label::new("test");
+                    let mut values = [vec![0u128], vec![0u128]];
+                    let [a, b] = &mut values;
+                    group.add_masks(&one, &label, Width::W128, 0, a).unwrap();
+                    group
+                        .add_masks(&changed, &label, Width::W128, 0, b)
+                        .unwrap();
+                    assert_eq!(a != b, outside.len() > 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_seed_depends_on_the_seed_that_any_outside_coalition_misses() {
+        for committee in committees() {
+            let (one, other) = (seeds(&committee, 1), seeds(&committee, 2));
+            for group in committee.family(Family::Lin) {
+                let label = Label::new("noise");
+                let seed = one.group_seed(&committee, *group, &label).unwrap();
+                for missing in committee
+                    .pieces()
+                    .iter()
+                    .filter(|p| p.is_held_by_all(*group))
+                {
+                    let mut mixed = BTreeMap::new();
+                    for piece in committee.pieces() {
+                        let from = if piece == missing { &other } else { &one };
+                        mixed.insert(*piece, Seed::new(*from.get(*piece).unwrap().expose()));
+                    }
+                    let mixed = PieceSeeds(mixed)
+                        .group_seed(&committee, *group, &label)
+                        .unwrap();
+                    assert_ne!(seed.expose(), mixed.expose());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn widths_encode_decode_and_truncate() {
+        for width in [Width::W24, Width::W64, Width::W72, Width::W128] {
+            let values: Vec<u128> = [0, 1, u128::MAX, 1 << 70]
+                .map(|v| width.truncate(v))
+                .to_vec();
+            let bytes = width.encode(&values);
+            assert_eq!(bytes.len(), 4 * width.bytes());
+            assert_eq!(width.decode(&bytes), Some(values.clone()));
+            assert_eq!(width.decode(&bytes[1..]), None);
+            let mut sum = vec![width.truncate(u128::MAX); 4];
+            assert!(width.add_encoded(&mut sum, &bytes));
+            assert_eq!(sum[1], 0);
+            assert!(!width.add_encoded(&mut sum, &bytes[1..]));
+        }
     }
 }

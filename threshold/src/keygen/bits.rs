@@ -17,7 +17,8 @@ pub(crate) fn read_elements(stream: &mut PrfStream, width: Width, first: usize, 
     }
 }
 
-fn random(
+/// Reads elements `first..first+count` of the random piece that `seeds` determine.
+pub(crate) fn random(
     seeds: &PieceSeeds,
     piece: PieceId,
     width: Width,
@@ -35,23 +36,18 @@ fn random(
     Ok(values)
 }
 
-/// Computes a group's unmasked share of `R^2+R` for elements `first..first+count`.
+/// Computes a group's unmasked share of `R^2+R` for `count` elements of the pieces that `random` returns.
 pub(crate) fn group_squares(
-    seeds: &PieceSeeds,
     group: &Group,
-    width: Width,
-    first: usize,
     count: usize,
+    random: impl Fn(PieceId) -> Result<Zeroizing<Vec<u128>>, KeygenError>,
 ) -> Result<Vec<u128>, KeygenError> {
     let mut values = vec![0u128; count];
     for (left, right) in group.quadratic() {
-        let a = random(seeds, *left, width, first, count)?;
+        let a = random(*left)?;
         let mut sum = Zeroizing::new(vec![0u128; count]);
         for piece in right {
-            for (sum, b) in sum
-                .iter_mut()
-                .zip(random(seeds, *piece, width, first, count)?.iter())
-            {
+            for (sum, b) in sum.iter_mut().zip(random(*piece)?.iter()) {
                 *sum = sum.wrapping_add(*b);
             }
         }
@@ -60,10 +56,7 @@ pub(crate) fn group_squares(
         }
     }
     for piece in group.linear() {
-        for (value, r) in values
-            .iter_mut()
-            .zip(random(seeds, *piece, width, first, count)?.iter())
-        {
+        for (value, r) in values.iter_mut().zip(random(*piece)?.iter()) {
             *value = value.wrapping_add(*r);
         }
     }
@@ -100,16 +93,15 @@ pub const fn even_root(w: u128) -> Option<(u128, u128)> {
     Some((x, inverse(x.wrapping_mul(2).wrapping_add(1))))
 }
 
-/// Returns a piece of the bits whose squares opened to `opened`: `-uR`, plus `uX` on the first piece.
+/// Turns a random piece into a piece of the bits whose squares opened with `roots` (`X` and `u`): `-uR`,
+/// plus `uX` on the first piece.
 pub(crate) fn bit_pieces(
-    seeds: &PieceSeeds,
-    piece: PieceId,
+    random: &mut [u128],
     is_first: bool,
     width: Width,
-    opened: &[(u128, u128)],
-) -> Result<Zeroizing<Vec<u128>>, KeygenError> {
-    let mut values = random(seeds, piece, width, 0, opened.len())?;
-    for (value, (root, unit)) in values.iter_mut().zip(opened) {
+    roots: &[(u128, u128)],
+) {
+    for (value, (root, unit)) in random.iter_mut().zip(roots) {
         let minus = unit.wrapping_mul(*value).wrapping_neg();
         *value = width.truncate(if is_first {
             minus.wrapping_add(unit.wrapping_mul(*root))
@@ -117,7 +109,6 @@ pub(crate) fn bit_pieces(
             minus
         });
     }
-    Ok(values)
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ pub(crate) trait Pieces {
     fn piece(&self, piece: PieceId) -> Option<&[u128]>;
 }
 
-/// Computes a group's unmasked share of `x_i y_j - r_ij` for rows `first..first+count` of the table.
+/// Computes a group's unmasked share of `x_i y_j - r_ij` for some rows of the table; `minus` is the sum of
+/// the group's pieces of `r` for these rows.
 pub(crate) fn group_products(
-    seeds: &PieceSeeds,
     group: &Group,
-    width: Width,
+    minus: &[u128],
     (left, right): (&impl Pieces, &impl Pieces),
     rows: std::ops::Range<usize>,
     row_length: usize,
@@ -39,14 +39,6 @@ pub(crate) fn group_products(
             }
         }
     }
-    let mut minus = Zeroizing::new(vec![0u128; values.len()]);
-    add_random(
-        seeds,
-        group.linear(),
-        width,
-        rows.start * row_length,
-        &mut minus,
-    )?;
     for (value, r) in values.iter_mut().zip(minus.iter()) {
         *value = value.wrapping_sub(*r);
     }
