@@ -169,6 +169,9 @@ fn a_study_runs_from_patients_to_an_audited_result_and_nothing_that_identifies_l
         path.extension()
             .is_some_and(|extension| extension == "transcript")
     }));
+    // The demo lays the hospitals' own input files beside their directories.
+    let inputs = dir.path().join("data");
+    all.retain(|path| !path.starts_with(&inputs));
     for path in all {
         let bytes = std::fs::read(&path).unwrap();
         if let Some(needle) = leaked(&bytes, &needles) {
@@ -265,10 +268,7 @@ fn a_scenario_that_cannot_work_is_one_clear_error_before_anything_starts() {
         (sound.replace("quorum = 3", "quorum = 1"), "quorum"),
         (sound.replace("quorum = 3", "quorum = 5"), "quorum"),
         (sound.replace("vancomycin-goti-2018", "aspirin"), "aspirin"),
-        (
-            sound.replace("1000.0, 1500.0", "1000.0, 150000.0"),
-            "150000",
-        ),
+        (sound.replace("2000.0]", "200000.0]"), "200000"),
     ];
     for (number, (scenario, word)) in cases.into_iter().enumerate() {
         assert_ne!(scenario, sound, "case {number} changes nothing");
