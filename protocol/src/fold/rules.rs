@@ -116,6 +116,8 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
             "commitments",
             MAX_LISTED,
         ),
+        // A family need not cover all parties: one that is in no group of the stage commits to nothing.
+        Body::StageCommitted { roots, .. } if roots.is_empty() => Ok(()),
         Body::StageCommitted { roots, .. } => {
             ascending(roots.iter().map(|r| r.group), "groups", MAX_LISTED)
         }
