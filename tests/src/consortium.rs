@@ -1,0 +1,387 @@
+//! The whole consortium and its loop over virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use organtwin::planning;
+use organtwin_protocol::digest::Digest;
+use organtwin_protocol::manifest::{MANIFEST_VERSION, Manifest, TwinListFacts};
+use organtwin_protocol::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
+use organtwin_protocol::statement::Body;
+use organtwin_protocol::study::{self, Study};
+use organtwin_protocol::twin::TwinList;
+use organtwin_simulations::{Features, Plan, Schema, StudySpec, Weights, clear, encode};
+use organtwin_threshold::{ParameterSet, PartyId};
+
+use crate::liar::Lie;
+use crate::network::{Dice, Envelope, Message, Network};
+use crate::party::{Disk, Party, identity};
+use crate::research;
+
+/// A consortium in one process.
+pub struct Consortium {
+    /// The roster of all.
+    pub roster: Roster,
+    /// The running parties; a stopped one is absent.
+    pub parties: BTreeMap<PartyId, Party>,
+    /// Virtual milliseconds.
+    pub now_ms: u64,
+    params: ParameterSet,
+    network: Network,
+    patients: BTreeMap<PartyId, Vec<Weights>>,
+    seed: u64,
+}
+
+/// Party `number`.
+#[must_use]
+pub fn party(number: u8) -> PartyId {
+    PartyId::new(number).expect("a small number")
+}
+
+fn roster(n: u8, t: u8, params: &ParameterSet) -> Roster {
+    let member = |number: u8| Member {
+        party: party(number),
+        name: format!("hospital {number}"),
+        statement_key: identity(party(number)).public(),
+        network_key: vec![number; 36].into(),
+    };
+    let raw = RawRoster {
+        version: ROSTER_VERSION,
+        name: "a virtual consortium".into(),
+        threshold: t,
+        passive: if n > 3 * t {
+            PassivePolicy::Refused
+        } else {
+            PassivePolicy::Allowed
+        },
+        parameters: params.id().to_owned(),
+        instruction_class: "any".into(),
+        members: (1..=n).map(member).collect(),
+    };
+    Roster::try_from(raw).expect("a sound roster")
+}
+
+/// A patient with a clearance drawn from 20 to 160 ml/min.
+fn patient(dice: &mut Dice) -> Weights {
+    let clearance = 20 + dice.roll() % 141;
+    let features = Features::from([(
+        "crcl_goti_ml_min".to_owned(),
+        Some(f64::from(u32::try_from(clearance).expect("small"))),
+    )]);
+    encode(&Schema::kidney(), &features).expect("within the axis")
+}
+
+impl Consortium {
+    /// Parties that have signed nothing yet.
+    #[must_use]
+    pub fn new(n: u8, t: u8, seed: u64) -> Self {
+        let params = ParameterSet::toy().expect("toy parameters");
+        let roster = roster(n, t, &params);
+        let parties = (1..=n).map(|number| {
+            (
+                party(number),
+                Party::new(&roster, params, party(number), seed),
+            )
+        });
+        Self {
+            parties: parties.collect(),
+            roster,
+            now_ms: 1_000_000,
+            params,
+            network: Network::new(seed),
+            patients: BTreeMap::new(),
+            seed,
+        }
+    }
+
+    /// Makes one party a liar.
+    #[must_use]
+    pub fn with_liar(mut self, number: u8, lie: Lie) -> Self {
+        self.get(number).lie = Some(lie);
+        self
+    }
+
+    /// A running party.
+    pub fn get(&mut self, number: u8) -> &mut Party {
+        self.parties
+            .get_mut(&party(number))
+            .expect("a running party")
+    }
+
+    /// Everyone signs the roster and joins a ceremony.
+    pub fn join(&mut self) {
+        let now_ms = self.now_ms;
+        for party in self.parties.values_mut() {
+            if party.fold.feed(party.me).is_empty() {
+                party
+                    .say(now_ms, Body::RosterSigned {})
+                    .expect("signing is allowed");
+            }
+            party.join(now_ms);
+        }
+    }
+
+    /// Takes a ceremony to its end: true if every running party holds a certified key.
+    pub fn make_key(&mut self) -> bool {
+        self.join();
+        self.run(200, |c| {
+            c.parties
+                .values()
+                .all(|p| p.key.is_some() || !p.aborts().is_empty())
+        });
+        self.parties.values().all(|p| p.key.is_some())
+    }
+
+    /// Delivers messages until `done` holds; where nothing is under way, time passes second by second.
+    ///
+    /// Returns whether `done` holds after at most `seconds` quiet seconds.
+    pub fn run(&mut self, seconds: u32, done: impl Fn(&Self) -> bool) -> bool {
+        let mut quiet = 0;
+        self.act_all();
+        while !done(self) {
+            if let Some((arrival, envelope)) = self.network.take_next() {
+                self.now_ms = self.now_ms.max(arrival);
+                let Envelope { from, to, message } = envelope;
+                if let Some(receiver) = self.parties.get_mut(&to) {
+                    receiver.hear(self.now_ms, from, message);
+                    receiver.act(self.now_ms);
+                } else if let Message::Ask(ask) = message
+                    && self.parties.contains_key(&from)
+                {
+                    // The connection to a stopped party breaks.
+                    self.network.send(
+                        self.now_ms,
+                        Envelope {
+                            from: to,
+                            to: from,
+                            message: Message::Answer(ask, None),
+                        },
+                    );
+                }
+                self.collect(to);
+            } else if quiet < seconds {
+                quiet += 1;
+                self.now_ms += 1000;
+                self.act_all();
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn act_all(&mut self) {
+        let parties: Vec<PartyId> = self.parties.keys().copied().collect();
+        for party in parties {
+            let now_ms = self.now_ms;
+            if let Some(member) = self.parties.get_mut(&party) {
+                member.act(now_ms);
+            }
+            self.collect(party);
+        }
+    }
+
+    fn collect(&mut self, from: PartyId) {
+        let out = self
+            .parties
+            .get_mut(&from)
+            .map(Party::take_out)
+            .unwrap_or_default();
+        for (to, message) in out {
+            self.network
+                .send(self.now_ms, Envelope { from, to, message });
+        }
+    }
+
+    /// Kills a party; its disk remains.
+    pub fn stop(&mut self, number: u8) -> Disk {
+        self.parties
+            .remove(&party(number))
+            .expect("a running party")
+            .stop()
+    }
+
+    /// Starts a party again, which hears what it missed.
+    pub fn restart(&mut self, number: u8, disk: Disk) {
+        self.seed += 1;
+        let mut back = Party::restart(&self.roster, self.params, party(number), self.seed, disk);
+        for other in self.parties.values() {
+            for statement in other.fold.missing_from(&back.fold.heads(), usize::MAX) {
+                back.hear(self.now_ms, other.me, Message::Statement(statement.clone()));
+            }
+        }
+        self.parties.insert(party(number), back);
+    }
+
+    /// Gives every hospital patients and lets it deposit them; true when all twins are received by all.
+    pub fn deposit(&mut self, each: usize) -> bool {
+        let mut dice = Dice::new(self.seed ^ 0x7077);
+        for (number, member) in &mut self.parties {
+            let patients: Vec<Weights> = (0..each).map(|_| patient(&mut dice)).collect();
+            member.patients.clone_from(&patients);
+            self.patients.insert(*number, patients);
+        }
+        let schema = Digest::new(Schema::kidney().digest());
+        let total = each * self.parties.len();
+        self.run(200, |c| {
+            c.parties
+                .values()
+                .all(|p| study::eligible_twins(&p.fold, &p.fold.heads(), &schema).len() == total)
+        })
+    }
+
+    /// A small study: one arm, two cuts, k = 2.
+    #[must_use]
+    pub fn spec() -> StudySpec {
+        StudySpec {
+            model: "vancomycin-goti-2018".into(),
+            arms: vec![1000.0, 2000.0],
+            cuts: vec![400.0, 600.0],
+            histogram: None,
+            k: 2,
+        }
+    }
+
+    /// Party 1 proposes the small study with quorum `quorum`.
+    pub fn propose(&mut self, quorum: u8) -> Digest {
+        let (roster, now_ms) = (self.roster.clone(), self.now_ms);
+        let proposer = self.get(1);
+        let schema = Digest::new(Schema::kidney().digest());
+        let feeds = proposer.fold.heads();
+        let list = TwinList::sorted(study::eligible_twins(&proposer.fold, &feeds, &schema))
+            .expect("there are twins");
+        proposer.keep_list(&list);
+        let twins = TwinListFacts::of(&list).expect("a list has facts");
+        let plan = planning::plan_of(
+            &Self::spec(),
+            &twins.per_hospital,
+            roster.committee(),
+            &research::circumstances(),
+        );
+        let plan = plan.expect("the small study has a plan");
+        let certificate = proposer
+            .key
+            .as_ref()
+            .expect("a key")
+            .certificate
+            .digest()
+            .expect("encodes");
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            title: "Vancomycin".into(),
+            question: "How many reach the target?".into(),
+            proposer: party(1),
+            schema,
+            program: planning::program_digest(&plan),
+            facts: planning::facts_of(&plan),
+            scenario: planning::scenario_bytes(&Self::spec()).expect("encodes"),
+            twins,
+            feeds,
+            certificate,
+            epsilon_micro: None,
+            quorum,
+            recipients: Vec::new(),
+            expires_ms: now_ms + 3_600_000,
+        };
+        let id = manifest.digest().expect("encodes");
+        proposer
+            .say(
+                now_ms,
+                Body::StudyProposed {
+                    manifest: Box::new(manifest),
+                },
+            )
+            .expect("proposing is allowed");
+        self.collect(party(1));
+        assert!(self.run(20, |c| {
+            c.parties
+                .values()
+                .all(|p| Study::find(&p.fold, &id).is_some())
+        }));
+        id
+    }
+
+    /// These parties approve a study.
+    pub fn approve(&mut self, id: Digest, numbers: &[u8]) {
+        for number in numbers {
+            let now_ms = self.now_ms;
+            self.get(*number)
+                .say(now_ms, Body::StudyApproved { manifest: id })
+                .expect("approving is allowed");
+            self.collect(party(*number));
+        }
+    }
+
+    /// These parties reject a study.
+    pub fn reject(&mut self, id: Digest, numbers: &[u8]) {
+        for number in numbers {
+            let now_ms = self.now_ms;
+            let body = Body::StudyRejected {
+                manifest: id,
+                reason: "not now".into(),
+            };
+            self.get(*number)
+                .say(now_ms, body)
+                .expect("rejecting is allowed");
+            self.collect(party(*number));
+        }
+    }
+
+    /// The plan of a study.
+    #[must_use]
+    pub fn plan(&self, id: &Digest) -> Plan {
+        let any = self.parties.values().next().expect("a running party");
+        let study = Study::find(&any.fold, id).expect("a known study");
+        research::plan_of(study.manifest, self.roster.committee())
+    }
+
+    /// The values that the study gives in the clear.
+    #[must_use]
+    pub fn in_the_clear(&self, id: &Digest) -> Vec<u8> {
+        let patients = self
+            .patients
+            .iter()
+            .map(|(party, weights)| (party.get(), weights.clone()));
+        clear::run(&self.plan(id), &patients.collect())
+    }
+
+    /// What each running party took as the study's result.
+    #[must_use]
+    pub fn results(&self, id: &Digest) -> BTreeMap<PartyId, Option<Vec<u8>>> {
+        let result = |p: &Party| {
+            Some(
+                Study::find(&p.fold, id)?
+                    .facts
+                    .releases
+                    .get(&p.me)?
+                    .values
+                    .clone(),
+            )
+        };
+        self.parties
+            .iter()
+            .map(|(number, p)| (*number, result(p)))
+            .collect()
+    }
+
+    /// Runs a study to its end at all running parties but `except`; true if each of them recombined it.
+    pub fn open(&mut self, id: &Digest, except: &[u8]) -> bool {
+        let except: BTreeSet<PartyId> = except.iter().map(|number| party(*number)).collect();
+        self.run(400, |c| {
+            c.results(id)
+                .iter()
+                .all(|(p, values)| except.contains(p) || values.is_some())
+        })
+    }
+
+    /// Partial decryptions that honest parties know of.
+    #[must_use]
+    pub fn partial_decryptions(&self) -> usize {
+        let count = |p: &Party| {
+            p.fold
+                .statements()
+                .filter(|s| matches!(s.body(), Body::PartialDecryption { .. }))
+                .count()
+        };
+        self.parties.values().map(count).max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,442 @@
+//! One party: what a node holds, without sockets, disks and clocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+use organtwin_protocol::ceremony::{self, Local};
+use organtwin_protocol::certificate::Certificate;
+use organtwin_protocol::digest::{Digest, of_blob};
+use organtwin_protocol::duty::LocalView;
+use organtwin_protocol::evidence::Evidence;
+use organtwin_protocol::fold::{Admitted, Fold, Refusal};
+use organtwin_protocol::identity::Identity;
+use organtwin_protocol::roster::Roster;
+use organtwin_protocol::statement::{Batch, Body, SignedStatement, StageName, VerifiedStatement};
+use organtwin_protocol::transcript::StudyStore;
+use organtwin_protocol::twin::TwinList;
+use organtwin_simulations::{Engine, Weights};
+use organtwin_threshold::{
+    BatchBodies, KeyCeremony, KeyShare, ParameterSet, PartyId, PieceId, PublicKey, SeedShare,
+    SessionId, SquashedBlocks,
+};
+
+use crate::liar::Lie;
+use crate::network::{Ask, Dice, Message};
+
+/// How long a silent party is waited for, in virtual milliseconds.
+pub const PATIENCE_MS: u64 = 60_000;
+
+/// The key as one party holds it.
+pub struct Key {
+    /// What all parties signed.
+    pub certificate: Certificate,
+    /// The public material.
+    pub public: PublicKey,
+    /// The own share.
+    pub share: KeyShare,
+    /// The evaluation.
+    pub engine: Engine,
+}
+
+/// The secrets and vectors of a session.
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) own: BTreeMap<PieceId, SeedShare>,
+    pub(crate) others: BTreeMap<(PieceId, PartyId), SeedShare>,
+    pub(crate) sent: BTreeSet<PartyId>,
+    pub(crate) keygen: Option<KeyCeremony>,
+    pub(crate) vectors: BTreeMap<(StageName, u16), Vec<Vec<u8>>>,
+    pub(crate) leaves: BTreeMap<(StageName, u16), Vec<Digest>>,
+    pub(crate) chunks: BTreeMap<(StageName, u16, u32), Vec<u8>>,
+    pub(crate) assembled: Option<(PublicKey, KeyShare)>,
+    pub(crate) self_test: Option<(SquashedBlocks, Vec<u8>)>,
+}
+
+/// What survives a restart: statements, blobs, key and the digests of what the party derived.
+pub struct Disk {
+    statements: Vec<SignedStatement>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    key: Option<Key>,
+    derived: BTreeMap<Digest, Digest>,
+    squashed_bytes: BTreeMap<Digest, Vec<u8>>,
+    patients: Vec<Weights>,
+    deposited: bool,
+}
+
+/// A party of the virtual consortium.
+pub struct Party {
+    /// Its number.
+    pub me: PartyId,
+    /// What it heard.
+    pub fold: Fold,
+    /// Its one deviation, if it is a liar.
+    pub lie: Option<Lie>,
+    /// Its joint key, once certified.
+    pub key: Option<Key>,
+    /// What it tells the duties.
+    pub view: LocalView,
+    /// Its patients' weights, not yet deposited.
+    pub patients: Vec<Weights>,
+    /// Refused statements of others.
+    pub refused: Vec<(PartyId, Refusal)>,
+    /// How many bootstraps it executed.
+    pub bootstraps: u64,
+    pub(crate) params: ParameterSet,
+    pub(crate) dice: Dice,
+    pub(crate) local: Local,
+    pub(crate) session: Session,
+    pub(crate) asked: BTreeMap<Ask, PartyId>,
+    pub(crate) tries: BTreeMap<Ask, usize>,
+    pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
+    pub(crate) bodies: BTreeMap<Batch, BatchBodies>,
+    pub(crate) subseeds: BTreeMap<(Batch, PieceId), BTreeMap<PartyId, [u8; 32]>>,
+    pub(crate) subseeds_sent: BTreeSet<Batch>,
+    pub(crate) squashed: BTreeMap<Digest, SquashedBlocks>,
+    pub(crate) deposited: bool,
+    pub(crate) early: Vec<(PartyId, SessionId, PieceId, [u8; 32])>,
+    pub(crate) out: Vec<(PartyId, Message)>,
+}
+
+/// The statement key of a party.
+#[must_use]
+pub fn identity(party: PartyId) -> Identity {
+    Identity::from_seed([party.get(); 32])
+}
+
+impl Party {
+    /// A party that has heard nothing.
+    #[must_use]
+    pub fn new(roster: &Roster, params: ParameterSet, me: PartyId, seed: u64) -> Self {
+        let limit = organtwin_protocol::budget::opening_limit(roster)
+            .expect("toy parameters are known here");
+        Self {
+            me,
+            fold: Fold::new(roster.clone()),
+            lie: None,
+            key: None,
+            view: LocalView {
+                takeover_ms: 20_000,
+                opening_limit: limit,
+                ..LocalView::default()
+            },
+            patients: Vec::new(),
+            refused: Vec::new(),
+            bootstraps: 0,
+            params,
+            dice: Dice::new(seed ^ (u64::from(me.get()) << 32)),
+            local: Local {
+                patience_ms: PATIENCE_MS,
+                ..Local::default()
+            },
+            session: Session::default(),
+            asked: BTreeMap::new(),
+            tries: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            subseeds: BTreeMap::new(),
+            subseeds_sent: BTreeSet::new(),
+            squashed: BTreeMap::new(),
+            deposited: false,
+            early: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Stops the process; what is on its disk remains.
+    #[must_use]
+    pub fn stop(self) -> Disk {
+        Disk {
+            statements: self
+                .fold
+                .statements()
+                .map(VerifiedStatement::signed)
+                .cloned()
+                .collect(),
+            squashed_bytes: self
+                .squashed
+                .iter()
+                .map(|(id, blocks)| (*id, blocks.to_bytes()))
+                .collect(),
+            derived: self
+                .squashed
+                .iter()
+                .map(|(id, blocks)| (*id, blocks.digest()))
+                .collect(),
+            blobs: self.blobs,
+            key: self.key,
+            patients: self.patients,
+            deposited: self.deposited,
+        }
+    }
+
+    /// Starts again from a disk.
+    #[must_use]
+    pub fn restart(
+        roster: &Roster,
+        params: ParameterSet,
+        me: PartyId,
+        seed: u64,
+        disk: Disk,
+    ) -> Self {
+        let mut party = Self::new(roster, params, me, seed);
+        for statement in disk.statements {
+            party.fold.admit(statement).expect("own disk");
+        }
+        for (digest, bytes) in disk.blobs {
+            party.keep(bytes);
+            assert!(party.blobs.contains_key(&digest));
+        }
+        for (study, digest) in disk.derived {
+            let blocks = SquashedBlocks::restore(
+                &disk.squashed_bytes[&study],
+                params.squashing_size() + 1,
+                digest,
+            )
+            .expect("own record");
+            party.view.squashed.insert(study, blocks.digest());
+            party.squashed.insert(study, blocks);
+        }
+        party.key = disk.key;
+        party.patients = disk.patients;
+        party.deposited = disk.deposited;
+        party
+    }
+
+    /// Says something: composes, signs, keeps, tells everyone. A liar says what its lie makes of it.
+    ///
+    /// # Errors
+    /// What everyone else would answer.
+    pub fn say(&mut self, now_ms: u64, body: Body) -> Result<(), Refusal> {
+        let body = match self.lie {
+            None => Some(body),
+            Some(lie) => lie.say(body),
+        };
+        let Some(body) = body else { return Ok(()) };
+        let statement = self.fold.compose(self.me, 0, now_ms, body)?;
+        let signed = SignedStatement::sign(&statement, &identity(self.me))
+            .expect("a statement of allowed size");
+        self.admit(now_ms, self.me, signed.clone());
+        self.tell_all(&Message::Statement(signed));
+        Ok(())
+    }
+
+    /// Tells a message to all others.
+    pub fn tell_all(&mut self, message: &Message) {
+        let others: Vec<PartyId> = self.others().collect();
+        self.out
+            .extend(others.into_iter().map(|party| (party, message.clone())));
+    }
+
+    pub(crate) fn others(&self) -> impl Iterator<Item = PartyId> + use<> {
+        let me = self.me;
+        let parties: Vec<PartyId> = self
+            .fold
+            .roster()
+            .members()
+            .iter()
+            .map(|member| member.party)
+            .collect();
+        parties.into_iter().filter(move |party| *party != me)
+    }
+
+    /// The messages to send.
+    pub fn take_out(&mut self) -> Vec<(PartyId, Message)> {
+        mem::take(&mut self.out)
+    }
+
+    /// Takes a message.
+    pub fn hear(&mut self, now_ms: u64, from: PartyId, message: Message) {
+        match message {
+            Message::Statement(signed) => self.admit(now_ms, from, signed),
+            Message::SeedShare(session, piece, secret) => {
+                self.take_seed_share(from, session, piece, secret);
+            }
+            Message::SeedSharesTaken(session) if self.local.session == Some(session) => {
+                self.local.confirmed.insert(from);
+            }
+            Message::SeedSharesTaken(_) => {}
+            Message::Subseed(batch, piece, secret) => {
+                self.subseeds
+                    .entry((batch, piece))
+                    .or_default()
+                    .insert(from, secret);
+                self.out.push((from, Message::SubseedsTaken(batch)));
+            }
+            Message::SubseedsTaken(batch) => {
+                self.view.subseeds_sent.insert(batch);
+            }
+            Message::Ask(ask) => {
+                let answer = self.answer(&ask);
+                self.out.push((from, Message::Answer(ask, answer)));
+            }
+            Message::Answer(ask, bytes) => {
+                if self.asked.get(&ask) == Some(&from) {
+                    self.asked.remove(&ask);
+                    self.take_answer(from, ask, bytes);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, now_ms: u64, from: PartyId, signed: SignedStatement) {
+        match self.fold.admit(signed) {
+            Ok(Admitted::Extended(_)) => {
+                self.local.moved_ms = now_ms;
+                let studies: Vec<Digest> = self.fold.facts().studies.keys().copied().collect();
+                for study in studies {
+                    self.view.progress_ms.insert(study, now_ms);
+                }
+            }
+            Ok(Admitted::Pending | Admitted::Known) => {}
+            Err(refusal) => self.refused.push((from, refusal)),
+        }
+    }
+
+    fn answer(&self, ask: &Ask) -> Option<Vec<u8>> {
+        match ask {
+            Ask::Blob(digest) => self.blobs.get(digest).cloned(),
+            Ask::Chunk {
+                session,
+                stage,
+                group,
+                chunk,
+            } => {
+                if self.local.session != Some(*session) {
+                    return None;
+                }
+                let vector = self.session.vectors.get(&(*stage, *group))?;
+                Some(match chunk {
+                    None => vector
+                        .iter()
+                        .flat_map(|bytes| *of_blob(bytes).as_bytes())
+                        .collect(),
+                    Some(chunk) => {
+                        let bytes = vector.get(*chunk as usize)?.clone();
+                        match self.lie {
+                            Some(lie) => lie.bytes(Lie::Chunk(*stage), bytes),
+                            None => bytes,
+                        }
+                    }
+                })
+            }
+        }
+    }
+
+    fn take_answer(&mut self, from: PartyId, ask: Ask, bytes: Option<Vec<u8>>) {
+        *self.tries.entry(ask).or_default() += 1;
+        match (ask, bytes) {
+            (Ask::Blob(digest), bytes) => {
+                self.view.fetching.remove(&digest);
+                if let Some(bytes) = bytes.filter(|bytes| of_blob(bytes) == digest) {
+                    self.keep(bytes);
+                }
+            }
+            (
+                Ask::Chunk {
+                    session,
+                    stage,
+                    group,
+                    chunk,
+                },
+                Some(bytes),
+            ) if self.local.session == Some(session) => {
+                self.take_chunk(from, stage, group, chunk, bytes);
+            }
+            (Ask::Chunk { .. }, _) => {}
+        }
+    }
+
+    /// Asks one of the holders, another one at each try.
+    pub(crate) fn ask(&mut self, ask: Ask, holders: &[PartyId]) {
+        if self.asked.contains_key(&ask) || holders.is_empty() {
+            return;
+        }
+        let turn = self.tries.get(&ask).copied().unwrap_or(0) % holders.len();
+        self.asked.insert(ask, holders[turn]);
+        self.out.push((holders[turn], Message::Ask(ask)));
+    }
+
+    /// Keeps a blob; a twin list is decoded for the duties.
+    pub fn keep(&mut self, bytes: Vec<u8>) -> Digest {
+        let digest = of_blob(&bytes);
+        if let Ok(list) = TwinList::decode(&bytes) {
+            self.view.twin_lists.insert(digest, list);
+        }
+        self.view.blobs.insert(digest);
+        self.blobs.insert(digest, bytes);
+        digest
+    }
+
+    /// Does everything that is to do now.
+    pub fn act(&mut self, now_ms: u64) {
+        self.make_key(now_ms);
+        if self.key.is_some() {
+            self.do_duties(now_ms);
+        }
+    }
+
+    /// The digest of the squashed bytes that this party derived itself.
+    #[must_use]
+    pub fn squashed_digest(&self, study: &Digest) -> Option<Digest> {
+        self.squashed.get(study).map(SquashedBlocks::digest)
+    }
+
+    /// Joins a ceremony.
+    pub fn join(&mut self, now_ms: u64) {
+        if let Some(attempt) = ceremony::attempt_to_join(&self.fold, self.me) {
+            let nonce = Digest::new(self.dice.bytes());
+            self.session = Session::default();
+            self.local = Local {
+                patience_ms: PATIENCE_MS,
+                moved_ms: now_ms,
+                ..Local::default()
+            };
+            self.say(now_ms, Body::CeremonyJoined { attempt, nonce })
+                .expect("joining is allowed");
+        }
+    }
+
+    /// The evidence with which anyone in this party's fold gave up a session or accused someone.
+    #[must_use]
+    pub fn accusations(&self) -> Vec<(PartyId, Evidence)> {
+        let said = self
+            .fold
+            .statements()
+            .filter_map(|statement| match statement.body() {
+                Body::CeremonyAborted {
+                    evidence: Some(evidence),
+                    ..
+                }
+                | Body::Accusation { evidence } => Some((statement.author(), evidence.clone())),
+                _ => None,
+            });
+        said.collect()
+    }
+
+    /// The reasons with which sessions were given up.
+    #[must_use]
+    pub fn aborts(&self) -> Vec<(PartyId, String)> {
+        let said = self
+            .fold
+            .statements()
+            .filter_map(|statement| match statement.body() {
+                Body::CeremonyAborted { reason, .. } => Some((statement.author(), reason.clone())),
+                _ => None,
+            });
+        said.collect()
+    }
+}
+
+impl StudyStore for Party {
+    fn twin_list(&self, manifest: &Digest) -> Option<TwinList> {
+        let study = organtwin_protocol::study::Study::find(&self.fold, manifest)?;
+        self.view
+            .twin_lists
+            .get(&study.manifest.twins.blob)
+            .cloned()
+    }
+
+    fn squashed(&self, manifest: &Digest) -> Option<Vec<u8>> {
+        Some(self.squashed.get(manifest)?.to_bytes())
+    }
+}
