@@ -21,6 +21,9 @@ pub enum JobError {
     /// The public key or its file.
     #[error("the public key: {0}")]
     Key(#[from] organtwin_threshold::PublicKeyError),
+    /// The public key on the disk is not the certified one.
+    #[error("{0} is damaged")]
+    Damaged(std::path::PathBuf),
     /// Input masks.
     #[error("an input mask: {0}")]
     Input(#[from] organtwin_threshold::InputError),
@@ -59,6 +62,12 @@ impl From<JobError> for NodeError {
     fn from(error: JobError) -> Self {
         match error {
             JobError::Store(error) => error.into(),
+            JobError::Key(_) | JobError::Damaged(_) => Self::Environment {
+                what: error.to_string(),
+                source: std::io::ErrorKind::InvalidData.into(),
+                next: "restore the directory's key/ from a backup, then start the node again"
+                    .into(),
+            },
             other => Self::Bug(other.to_string()),
         }
     }

@@ -8,8 +8,8 @@ use crate::digest::{self, Digest};
 
 /// Slots that one mask polynomial serves.
 pub const SLOTS_PER_POLYNOMIAL: u32 = 2048;
-/// The most polynomials of one batch.
-pub const MAX_POLYNOMIALS: u16 = 4096;
+/// The most polynomials of one batch: as many as parties can compute vectors for.
+pub const MAX_POLYNOMIALS: u16 = organtwin_threshold::inputs::MAX_POLYNOMIALS;
 /// The most twins that one statement deposits or acknowledges.
 pub const MAX_TWINS_PER_STATEMENT: usize = 256;
 /// The most twins of one study.

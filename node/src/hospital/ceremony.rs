@@ -26,8 +26,8 @@ use super::view::CeremonyStatus;
 use crate::jobs::keys;
 use crate::net::Response;
 
-/// How long a silent party is waited for.
-const PATIENCE_MS: u64 = 180_000;
+/// How long a party that states nothing is waited for: a stage's vectors may cross a slow line meanwhile.
+const PATIENCE_MS: u64 = 900_000;
 
 /// How long a peer that could not take seed shares yet is left alone.
 const RESEND: std::time::Duration = std::time::Duration::from_millis(300);

@@ -72,12 +72,15 @@ impl Node {
                     number,
                     polynomials,
                 };
-                self.state(Body::BatchRequested { batch })?;
-                self.deposits.waiting.push(Waiting {
-                    batch,
-                    twins,
-                    reply,
-                });
+                match self.state(Body::BatchRequested { batch }) {
+                    Err(error @ NodeError::Environment { .. }) => return Err(error),
+                    Err(error) => drop(reply.send(Err(error))),
+                    Ok(_) => self.deposits.waiting.push(Waiting {
+                        batch,
+                        twins,
+                        reply,
+                    }),
+                }
                 Ok(())
             }
         }
@@ -134,8 +137,9 @@ impl Node {
         self.compute(
             move || jobs::deposit::batch_vectors(&store, &key, &batch),
             move |node, vectors| {
-                node.local.running.remove(&duty);
+                // A failure leaves the duty where it is, so that it is not repeated.
                 let vectors = vectors?;
+                node.local.running.remove(&duty);
                 node.local
                     .blobs
                     .extend(vectors.iter().map(|vector| vector.digest));
@@ -151,7 +155,7 @@ impl Node {
         if !self.net.connected().contains(&batch.hospital) || !self.deposits.sending.insert(batch) {
             return;
         }
-        let subseeds = jobs::deposit::subseeds(&key, &batch);
+        let subseeds = jobs::deposit::foreign_subseeds(&key, &batch);
         let subseeds = subseeds
             .into_iter()
             .map(|(piece, secret)| PieceSecret {
@@ -243,8 +247,8 @@ impl Node {
         self.compute(
             move || jobs::deposit::combine(&store, &key, &batch, &vectors),
             move |node, bodies| {
-                node.local.running.remove(&duty);
                 node.deposits.bodies.insert(batch, Arc::new(bodies?));
+                node.local.running.remove(&duty);
                 node.local.batches.insert(batch);
                 Ok(())
             },

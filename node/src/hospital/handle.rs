@@ -109,7 +109,9 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         runner,
         sealing,
     };
-    let (node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
+    let (mut node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
+    // A wrong passphrase shows here, before anything is said.
+    node.open_key()?;
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (changed, changes) = watch::channel(0);
     let task = tokio::spawn(async move {

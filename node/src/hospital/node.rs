@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use super::ceremony::Runner;
 use super::command::Command;
 use super::deposits::Deposits;
-use super::error::NodeError;
+use super::error::{NodeError, StartError};
 use super::peers::Fetches;
 use super::studies::StudyRun;
 use crate::config::{Config, HospitalDir};
@@ -69,6 +69,17 @@ pub(super) struct Node {
     unflushed: bool,
     dirty: bool,
     ticks: u64,
+}
+
+/// How something went that did not end the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survived {
+    /// It is done.
+    Done,
+    /// The rules forbid it now.
+    NotNow,
+    /// It failed, and would fail again.
+    GivenUp,
 }
 
 /// What a node is made of.
@@ -177,7 +188,6 @@ impl Node {
         mut applied: mpsc::UnboundedReceiver<Apply>,
         changes: watch::Sender<u64>,
     ) -> Result<(), NodeError> {
-        self.open_key()?;
         self.resume_studies()?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -194,7 +204,10 @@ impl Node {
                 },
                 event = events.recv() => match event {
                     None => return Err(NodeError::Bug("the network ended".into())),
-                    Some(event) => self.hear(event)?,
+                    Some(event) => {
+                        let heard = self.hear(event);
+                        self.survive(heard)?;
+                    }
                 },
                 Some(apply) = applied.recv() => {
                     let applied = apply(&mut self);
@@ -212,7 +225,7 @@ impl Node {
     }
 
     /// Opens this node's share of the certified key, once there is one.
-    fn open_key(&mut self) -> Result<(), NodeError> {
+    pub(super) fn open_key(&mut self) -> Result<(), StartError> {
         if self.key.is_some() {
             return Ok(());
         }
@@ -226,21 +239,17 @@ impl Node {
         let Some(certificate) = certified.map(|facts| facts.certificate.clone()) else {
             return Ok(());
         };
-        match keys::load(&self.dir, &certificate, &self.sealing) {
-            Ok(Some(key)) => {
+        match keys::load(&self.dir, &certificate, &self.sealing)? {
+            Some(key) => {
                 self.local.opening_limit = key.opening_limit();
                 self.key = Some(Arc::new(key));
                 tracing::info!(
                     "the joint key is certified and this hospital's share of it is open"
                 );
-                Ok(())
             }
-            Ok(None) => {
-                self.note_fault("this node holds no share of the certified key".into());
-                Ok(())
-            }
-            Err(error) => Err(NodeError::Refused(error.to_string())),
+            None => self.note_fault("this node holds no share of the certified key".into()),
         }
+        Ok(())
     }
 
     fn stop(&mut self) -> Result<(), NodeError> {
@@ -279,31 +288,50 @@ impl Node {
 
     /// Does what is to do now.
     fn advance(&mut self) -> Result<(), NodeError> {
-        self.advance_ceremony()?;
-        self.open_key()?;
+        let ceremony = self.advance_ceremony();
+        self.survive(ceremony)?;
+        self.open_key().map_err(|error| NodeError::Environment {
+            what: error.to_string(),
+            source: std::io::ErrorKind::InvalidData.into(),
+            next: "then start the node again".into(),
+        })?;
         for _ in 0..MAX_STATEMENTS_AT_ONCE {
             let before = self.fold.feed(self.me).len();
             for duty in duty::duties(&self.fold, self.me, now_ms(), &self.local) {
-                let performed = self.perform(duty);
-                self.survive(performed)?;
+                let performed = self.perform(duty.clone());
+                if self.survive(performed)? == Survived::GivenUp {
+                    self.local.running.insert(duty);
+                }
             }
             if self.fold.feed(self.me).len() == before {
                 break;
             }
         }
-        self.advance_deposits()?;
+        let deposits = self.advance_deposits();
+        self.survive(deposits)?;
         self.watch_studies();
         Ok(())
     }
 
-    /// What the rules forbid by now is not done and not fatal: another statement came first. The rest is.
-    fn survive(&mut self, outcome: Result<(), NodeError>) -> Result<(), NodeError> {
+    /// Only a failing disk or memory ends the node: what a peer can cause must not.
+    ///
+    /// What the rules forbid by now is not done, since another statement came first. Any other failure is noted, and
+    /// its duty is left alone until the next start.
+    pub(super) fn survive(
+        &mut self,
+        outcome: Result<(), NodeError>,
+    ) -> Result<Survived, NodeError> {
         match outcome {
+            Ok(()) => Ok(Survived::Done),
+            Err(fatal @ NodeError::Environment { .. }) => Err(fatal),
             Err(NodeError::Refused(why)) => {
                 tracing::warn!(why, "not stated");
-                Ok(())
+                Ok(Survived::NotNow)
             }
-            outcome => outcome,
+            Err(error) => {
+                self.note_fault(format!("this node: {error}"));
+                Ok(Survived::GivenUp)
+            }
         }
     }
 

@@ -405,6 +405,10 @@ impl Node {
         let run = self.studies.entry(manifest).or_default();
         run.times.evaluation_started.get_or_insert_with(now_ms);
         let (work, store) = (run.work.clone(), self.store.clone());
+        let given_up = Duty::EvaluateShard {
+            manifest,
+            shard: shard.index,
+        };
         self.compute(
             move || {
                 let before = engine.bootstraps();
@@ -418,7 +422,8 @@ impl Node {
                 node.heavy = None;
                 let (output, bootstraps) = match output {
                     Err(JobError::Cancelled) => return Ok(()),
-                    output => output?,
+                    Err(error) => return node.give_up(given_up, error),
+                    Ok(output) => output,
                 };
                 node.local.blobs.insert(output);
                 let run = node.studies.entry(manifest).or_default();
@@ -477,6 +482,10 @@ impl Node {
         self.heavy = Some(format!("the aggregate of study {}", short(&manifest)));
         let run = self.studies.entry(manifest).or_default();
         let (work, store) = (run.work.clone(), self.store.clone());
+        let given_up = Duty::Combine {
+            manifest,
+            shards: outputs.to_vec(),
+        };
         self.compute(
             move || {
                 let progress = |stage: Stage| match stage {
@@ -501,7 +510,8 @@ impl Node {
                 node.heavy = None;
                 let derived = match derived {
                     Err(JobError::Cancelled) => return Ok(()),
-                    derived => derived?,
+                    Err(error) => return node.give_up(given_up, error),
+                    Ok(derived) => derived,
                 };
                 let run = node.studies.entry(manifest).or_default();
                 run.derived = Some(derived.clone());
@@ -512,6 +522,12 @@ impl Node {
             },
         );
         Ok(())
+    }
+
+    /// Leaves a duty alone that failed, until the next start; a failing disk still ends the node.
+    fn give_up(&mut self, duty: Duty, error: JobError) -> Result<(), NodeError> {
+        self.local.running.insert(duty);
+        Err(error.into())
     }
 
     fn state_derived(&mut self, manifest: Digest, derived: &Derived) -> Result<(), NodeError> {

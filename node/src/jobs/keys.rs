@@ -160,10 +160,7 @@ impl KeyRing {
         let key =
             PublicKey::read_from(BufReader::with_capacity(1 << 20, File::open(&self.public)?))?;
         if key.digest() != self.facts.key {
-            return Err(JobError::Bug(format!(
-                "{} is damaged; fetch it from a backup",
-                self.public.display()
-            )));
+            return Err(JobError::Damaged(self.public.clone()));
         }
         Ok(key)
     }
