@@ -19,8 +19,8 @@ const MAX_HEADS: usize = 16;
 /// Most statements in one answer.
 const MAX_STATEMENTS: usize = 4096;
 
-/// What one node asks of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one node asks of another. Its Debug shows no private message.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Request {
     /// "These many statements of each feed I hold; send me what follows."
     Statements {
@@ -50,6 +50,22 @@ pub enum Request {
         /// Its encoding.
         bytes: Vec<u8>,
     },
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Statements { heads } => write!(f, "Statements({heads:?})"),
+            Self::Blob { hash, offset } => write!(f, "Blob({} from {offset})", hex::encode(hash)),
+            Self::Chunk {
+                stage,
+                group,
+                chunk,
+                ..
+            } => write!(f, "Chunk({stage}/{group}/{chunk})"),
+            Self::Private { bytes } => write!(f, "Private({} bytes)", bytes.len()),
+        }
+    }
 }
 
 /// What is answered.
@@ -393,6 +409,14 @@ mod tests {
         for response in responses {
             assert_eq!(Response::decode(&response.encode()).unwrap(), response);
         }
+    }
+
+    #[test]
+    fn a_private_message_is_not_shown() {
+        let request = Request::Private {
+            bytes: vec![0xab; 3],
+        };
+        assert_eq!(format!("{request:?}"), "Private(3 bytes)");
     }
 
     #[test]

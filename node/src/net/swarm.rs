@@ -17,7 +17,7 @@ use libp2p::request_response::{
 };
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, ListenError, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
 use organtwin_threshold::PartyId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +31,9 @@ const MAX_INBOUND: usize = 64;
 const MAX_STREAMS: usize = 256;
 /// How often a member that is away is dialled.
 const REDIAL: Duration = Duration::from_millis(700);
+/// How often a silent connection is tried, and how long the answer may take: a machine whose cores all evaluate is slow.
+const PING: Duration = Duration::from_secs(15);
+const PING_PATIENCE: Duration = Duration::from_secs(45);
 /// Connections between members are kept: an hour without a stream, and it is dialled anew.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -39,6 +42,7 @@ struct Behaviour {
     allowed: allow_block_list::Behaviour<AllowedPeers>,
     limits: connection_limits::Behaviour,
     gossip: gossipsub::Behaviour,
+    ping: ping::Behaviour,
     requests: request_response::Behaviour<FramedCodec>,
 }
 
@@ -303,6 +307,14 @@ impl Task {
                     .await;
                 }
             }
+            // A member that vanished without a word: dialled anew from now on.
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                connection,
+                result: Err(ping::Failure::Timeout | ping::Failure::Other { .. }),
+                ..
+            })) => {
+                self.swarm.close_connection(connection);
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => {
                 self.on_request_event(event).await;
             }
@@ -414,6 +426,11 @@ fn behaviour(keypair: &Keypair, members: usize) -> Result<Behaviour, String> {
     Ok(Behaviour {
         allowed: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
+        ping: ping::Behaviour::new(
+            ping::Config::new()
+                .with_interval(PING)
+                .with_timeout(PING_PATIENCE),
+        ),
         gossip: gossipsub::Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), gossip)
             .map_err(str::to_owned)?,
         requests: request_response::Behaviour::with_codec(FramedCodec, protocols, requests),
