@@ -31,8 +31,8 @@ fn bound(kind: BlobKind) -> u64 {
 const MAX_FETCHES: usize = 16;
 /// Ticks after which a blob that nobody had is asked for again.
 const FORGIVE_AFTER: u32 = 4;
-/// Largest private message, bytes.
-const MAX_PRIVATE: usize = 16 * 1024;
+/// Largest private message, bytes: the subseeds of the largest committee, see the test.
+const MAX_PRIVATE: usize = 24 * 1024;
 
 /// Blobs that could not be had, and for how many ticks they are not asked for.
 #[derive(Default)]
@@ -306,4 +306,57 @@ async fn fetch_from(net: &Network, holder: PartyId, digest: Digest, most: u64) -
         }
     }
     (organtwin_protocol::digest::of_blob(&bytes) == digest).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use organtwin_threshold::{Committee, committee::Passive};
+
+    use super::*;
+
+    #[test]
+    fn the_private_messages_of_every_committee_fit_their_bound() {
+        let mut largest = 0;
+        for n in 3..=12u8 {
+            for t in 1..=(n - 1) / 2 {
+                let committee = Committee::new(n, t, Passive::Allow).unwrap();
+                let [one, other] = [1, 2].map(|party| PartyId::new(party).unwrap());
+                let secrets = |wanted: &dyn Fn(PieceId) -> bool| -> Vec<PieceSecret> {
+                    let pieces = committee.pieces().iter().copied();
+                    let wanted = pieces.filter(|piece| wanted(*piece));
+                    let secret = [0xff; 32];
+                    wanted.map(|piece| PieceSecret { piece, secret }).collect()
+                };
+                let messages = [
+                    Private::SeedShares {
+                        session: SessionId::new([0xff; 32]),
+                        shares: secrets(&|piece| piece.is_held_by(one) && piece.is_held_by(other)),
+                    },
+                    Private::Subseeds {
+                        batch: Batch {
+                            epoch: u32::MAX,
+                            hospital: other,
+                            number: u32::MAX,
+                            polynomials: u16::MAX,
+                        },
+                        subseeds: secrets(&|piece| {
+                            piece.is_held_by(one) && !piece.is_held_by(other)
+                        }),
+                    },
+                ];
+                for message in messages {
+                    let Request::Private { bytes } = message.request().unwrap() else {
+                        panic!("not private")
+                    };
+                    assert!(bytes.len() <= MAX_PRIVATE, "n={n} t={t}: {}", bytes.len());
+                    codec::decode::<Private>(&bytes, MAX_PRIVATE).unwrap();
+                    largest = largest.max(bytes.len());
+                }
+            }
+        }
+        assert!(
+            largest > MAX_PRIVATE / 2,
+            "the bound is far too large: {largest}"
+        );
+    }
 }

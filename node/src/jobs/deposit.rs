@@ -75,8 +75,15 @@ pub fn combine(
     )?)
 }
 
-/// The subseeds of this party's pieces, for the batch's hospital only.
-pub fn subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32]>)> {
+/// The subseeds of this party's pieces that its hospital lacks, for that hospital only.
+pub fn foreign_subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32]>)> {
+    let mut subseeds = subseeds(key, batch);
+    subseeds.retain(|(piece, _)| !piece.is_held_by(batch.hospital));
+    subseeds
+}
+
+/// The subseeds of all of this party's pieces.
+fn subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32]>)> {
     let batch = batch_id(batch);
     let pieces = key.committee().pieces_of(key.share().me());
     pieces
