@@ -198,7 +198,7 @@ impl Drop for Hospital {
 
 /// What a failed command said: its object on standard output, or else its words on standard error.
 fn said_of_failure(output: &std::process::Output) -> String {
-    let object: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+    let object: Option<Value> = serde_json::from_slice(&output.stdout).ok();
     let message = object
         .as_ref()
         .and_then(|object| object.get("message")?.as_str());
