@@ -160,7 +160,8 @@ fn a_study_runs_from_patients_to_an_audited_result_and_nothing_that_identifies_l
     assert!(report["study"]["result"]["rows"].as_array().unwrap().len() >= 4);
     assert_eq!(report["audit"]["passed"], true);
     assert!(report["audit"]["checks"].as_u64().unwrap() > 10);
-    assert!(report["study"]["bootstraps"].as_u64().unwrap() > 1000);
+    // Two nodes decide on every twin, and its one axis has five distinct cuts.
+    assert!(report["study"]["bootstraps"].as_u64().unwrap() >= 2 * 60 * 5);
 
     let needles = identifiers();
     let mut all = Vec::new();
