@@ -1,9 +1,13 @@
 //! The computation of the key ceremony, stage by stage.
 
 mod bits;
+mod error;
 mod layout;
 mod products;
 mod rows;
+mod stage;
+#[cfg(all(test, feature = "insecure-test-parameters"))]
+mod tests;
 #[cfg(test)]
 mod vectors;
 
@@ -23,109 +27,15 @@ use crate::secret::Secret;
 use crate::share::KeyShare;
 
 pub use bits::{even_root, inverse};
+pub use error::KeygenError;
 pub use layout::{CHUNK_BYTES, vector_bytes};
 pub(crate) use layout::{Ggsw, keyswitch_rows};
 pub(crate) use rows::{TUniform, low64};
+pub use stage::Stage;
 
 use layout::{Chunk, Part, Shape};
 use products::Pieces;
 use rows::{GroupKey, Products, RowContext};
-
-/// The openings of the ceremony, in order.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Random bits: key bits and bits of exact noise.
-    Bits,
-    /// Products of key bits.
-    Products,
-    /// Rows of public key material.
-    Rows,
-}
-
-impl Stage {
-    /// All stages in order.
-    pub const ALL: [Self; 3] = [Self::Bits, Self::Products, Self::Rows];
-
-    /// Returns the kind of groups that open the stage.
-    #[must_use]
-    pub const fn family(self) -> Family {
-        match self {
-            Self::Bits | Self::Products => Family::Quad,
-            Self::Rows => Family::Lin,
-        }
-    }
-}
-
-/// Why a step of the ceremony cannot be computed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum KeygenError {
-    /// The seeds are not those of the party's pieces.
-    #[error(
-        "the seed of the {0} is missing or not ours to hold: give exactly the seeds of our own pieces"
-    )]
-    Seeds(PieceId),
-    /// The party is not in the committee.
-    #[error("party {0} is not in the committee")]
-    NotAMember(PartyId),
-    /// Stages were called out of order.
-    #[error("stage {asked:?} was asked for while stage {current:?} is open")]
-    Order {
-        /// The open stage; nothing after the last.
-        current: Option<Stage>,
-        /// The stage asked for.
-        asked: Stage,
-    },
-    /// A chunk was absorbed out of order.
-    #[error("chunk {got} of stage {stage:?} came, chunk {expected} was expected")]
-    ChunkOrder {
-        /// The open stage.
-        stage: Stage,
-        /// The next chunk.
-        expected: u32,
-        /// The chunk that came.
-        got: u32,
-    },
-    /// The chunk does not exist.
-    #[error("stage {stage:?} has {chunks} chunks; {got} does not exist")]
-    NoChunk {
-        /// The stage.
-        stage: Stage,
-        /// Chunks of the stage.
-        chunks: u32,
-        /// The chunk asked for.
-        got: u32,
-    },
-    /// The group does not exist or the party is not in it.
-    #[error("group {group} of stage {stage:?} is not one of ours")]
-    Group {
-        /// The stage.
-        stage: Stage,
-        /// The group asked for.
-        group: usize,
-    },
-    /// A group vector has the wrong size.
-    #[error("group {group}: a chunk of {expected} bytes was expected, {got} came")]
-    Size {
-        /// The group; the number of groups itself if vectors are missing.
-        group: usize,
-        /// Bytes expected.
-        expected: usize,
-        /// Bytes received.
-        got: usize,
-    },
-    /// The opened values of the bit stage are not of the form `R^2+R`: some vector is wrong.
-    #[error("opened value {position} of the bit stage is odd: a group vector is wrong")]
-    OddSquare {
-        /// Position of the bit.
-        position: u64,
-    },
-    /// Our own computation is inconsistent.
-    #[error("bug in the key ceremony: {0}")]
-    Bug(&'static str),
-}
 
 /// The pieces of one key that a party holds, one value per key bit.
 #[derive(Default)]
@@ -695,78 +605,4 @@ fn transform(ring: &Ring, size: usize, key: &[u128]) -> Secret<Vec<u32>> {
         ring.forward(polynomial, out);
     }
     out
-}
-
-#[cfg(all(test, feature = "insecure-test-parameters"))]
-mod tests {
-    use super::*;
-
-    /// Drives the bit stage of every party and adds up the exact noise of all groups.
-    #[test]
-    fn the_exact_noise_of_all_groups_adds_up_to_single_tuniform_samples() {
-        for (n, t) in [(3, 1), (4, 1), (7, 2)] {
-            let committee = Committee::new(n, t, crate::Passive::Allow).unwrap();
-            let params = ParameterSet::toy().unwrap();
-            let session = SessionId::new([3; 32]);
-            let mut parties: Vec<KeyCeremony> = committee
-                .parties()
-                .iter()
-                .map(|me| {
-                    let seeds = committee.pieces_of(me).map(|piece| {
-                        let mut bytes = [1; 32];
-                        bytes[..2].copy_from_slice(&piece.absent().bits().to_le_bytes());
-                        (piece, crate::Seed::new(bytes))
-                    });
-                    let seeds = PieceSeeds::new(&committee, me, seeds.collect()).unwrap();
-                    KeyCeremony::new(&committee, params, session, me, seeds, [0; 32]).unwrap()
-                })
-                .collect();
-            for chunk in 0..parties[0].chunks(Stage::Bits) {
-                let vectors: Vec<Vec<u8>> = committee
-                    .family(Family::Quad)
-                    .iter()
-                    .enumerate()
-                    .map(|(group, members)| {
-                        let speaker = members.iter().next().unwrap();
-                        parties[speaker.index()]
-                            .group_chunk(Stage::Bits, group, chunk)
-                            .unwrap()
-                    })
-                    .collect();
-                for party in &mut parties {
-                    party.absorb(Stage::Bits, chunk, &vectors).unwrap();
-                }
-            }
-            for party in &mut parties {
-                party.finish_stage(Stage::Bits).unwrap();
-            }
-            let mut keyswitch = vec![0u64; keyswitch_rows(&params)];
-            let mut compact = vec![0u64; params.glwe_size()];
-            for (group, members) in committee.family(Family::Lin).iter().enumerate() {
-                let speaker = members.iter().next().unwrap();
-                let (first, second) = &parties[speaker.index()].exact[&group];
-                for (sums, noise) in [(&mut keyswitch, first), (&mut compact, second)] {
-                    for (sum, noise) in sums.iter_mut().zip(noise.expose()) {
-                        *sum = sum.wrapping_add(*noise);
-                    }
-                }
-            }
-            let noise = params.noise_bits().unwrap();
-            for (samples, bits) in [(keyswitch, noise.lwe), (compact, noise.glwe)] {
-                let bound = 1i64 << bits;
-                let signed: Vec<i64> = samples.iter().map(|v| v.cast_signed()).collect();
-                assert!(
-                    signed.iter().all(|v| (-bound..=bound).contains(v)),
-                    "{n} {t}"
-                );
-                let square = signed.iter().map(|v| (*v as f64).powi(2)).sum::<f64>();
-                let variance = square / samples.len() as f64;
-                let expected = ((bound as f64).powi(2) * 2.0 + 1.0) / 6.0;
-                assert!(
-                    (variance / expected - 1.0).abs() < 0.15,
-                    "{variance} {expected}"
-                );
-            }
-        }
-    }
 }
