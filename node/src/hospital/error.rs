@@ -115,6 +115,14 @@ pub enum StartError {
         /// " (pid N)" where the other node said so.
         holder: String,
     },
+    /// The hospital belongs to no consortium yet.
+    #[error(
+        "there is no roster at {path}; make one of all hospitals' invitations with `organtwin roster create`"
+    )]
+    RosterMissing {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The directory is not a hospital's.
     #[error("{path} is not a hospital's directory: {what}; make one with `organtwin init`")]
     NotInitialised {

@@ -139,11 +139,7 @@ fn read_roster(dir: &HospitalDir) -> Result<Roster, StartError> {
     let path = dir.roster();
     let bytes = match durable::read_bounded(&path, MAX_ROSTER_BYTES as u64) {
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            let what = "it has no roster; make one with `organtwin roster create`".to_owned();
-            return Err(StartError::NotInitialised {
-                path: dir.root().to_path_buf(),
-                what,
-            });
+            return Err(StartError::RosterMissing { path });
         }
         read => read.map_err(|source| StartError::io(&path, source))?,
     };
