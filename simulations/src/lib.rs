@@ -15,11 +15,13 @@
     clippy::print_stdout
 )]
 
+pub mod catalogue;
 pub mod circuit;
 pub mod clear;
 pub mod encode;
 pub mod engine;
 pub mod evaluate;
+pub mod formula;
 pub mod kidney;
 pub mod machine;
 pub mod measure;
@@ -32,6 +34,7 @@ pub mod render;
 pub mod result;
 pub mod schema;
 pub mod study;
+pub mod twin;
 
 pub use encode::{EncodeError, Features, Weights, encode};
 pub use engine::{Engine, EngineError};
