@@ -39,6 +39,8 @@ pub enum Term {
         axis: String,
         /// The summand at a value of the axis.
         value: OneFeature,
+        /// The summand of a twin without the feature; `None` makes the whole sum missing.
+        missing: Option<f64>,
     },
     /// A function of the two axes of a plane.
     Plane {
@@ -46,6 +48,8 @@ pub enum Term {
         plane: String,
         /// The summand at the values of its first and second axis.
         value: TwoFeatures,
+        /// The summand of a twin without one of the features; `None` makes the whole sum missing.
+        missing: Option<f64>,
     },
     /// A number that is added if a condition holds.
     If {
@@ -219,6 +223,7 @@ impl Term {
         Self::Axis {
             axis: axis.to_owned(),
             value: Box::new(value),
+            missing: None,
         }
     }
 
@@ -228,7 +233,17 @@ impl Term {
         Self::Plane {
             plane: plane.to_owned(),
             value: Box::new(value),
+            missing: None,
         }
+    }
+
+    /// The same, with a summand for a twin that lacks the feature: only where the model itself states one.
+    #[must_use]
+    pub fn or_missing(mut self, summand: f64) -> Self {
+        if let Self::Axis { missing, .. } | Self::Plane { missing, .. } = &mut self {
+            *missing = Some(summand);
+        }
+        self
     }
 
     /// Points per category of a categorical axis, numbered from 0.
