@@ -3,10 +3,12 @@
 //! One file per model: the reference in floating point, the formula for the program, and the worked example. Nothing here is
 //! medical advice: every output is decision support for research.
 
+pub mod given;
 pub mod input;
 pub mod values;
 
 use crate::formula::Formula;
+pub use given::{Checked, Given, InputError};
 pub use input::{Alias, Input, InputKind};
 pub use values::Values;
 
@@ -50,6 +52,8 @@ pub struct Model {
     pub population: &'static str,
     /// What a hospital knows about a patient.
     pub inputs: &'static [&'static Input],
+    /// Keys among the inputs that may be absent; the reference then finds them absent, too.
+    pub optional: &'static [&'static str],
     /// What a study chooses: doses, times, steps.
     pub parameters: &'static [Parameter],
     /// The parameter that the arms of a study vary, if any.
