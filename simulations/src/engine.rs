@@ -55,6 +55,15 @@ impl Engine {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// The bytes of the evaluation key in memory.
+    #[must_use]
+    pub fn key_bytes(&self) -> u64 {
+        let bytes = keys(&self.key).map_or(0, |(switching, bootstrapping)| {
+            size_of_val(switching.as_ref()) + size_of_val(bootstrapping.as_view().data())
+        });
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
     /// The number of words of a ciphertext that the engine takes and gives.
     #[must_use]
     pub fn lwe_size(&self) -> usize {

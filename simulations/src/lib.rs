@@ -18,6 +18,7 @@
 pub mod catalogue;
 pub mod circuit;
 pub mod clear;
+pub mod cohorts;
 pub mod encode;
 pub mod engine;
 pub mod evaluate;
@@ -26,6 +27,7 @@ pub mod kidney;
 pub mod machine;
 pub mod measure;
 pub mod model;
+pub mod naive;
 pub mod noise;
 pub mod plan;
 pub mod program;
