@@ -1,14 +1,14 @@
 //! The clear evaluator: the exact integers on weights in the clear, with the same blocks as the encrypted one.
 //!
-//! It follows the meaning of a program, not the circuit: positions, sums, counts, and the rule of the gate.
+//! It follows the meaning of a program, not the circuit: scores, bits, counts, totals, and the rule of the gate.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    Plan, Weights,
+    Plan, Schema, Weights,
     circuit::Output,
-    program::{NodeId, Op, Program},
-    schema::{Schema, UNIT},
+    program::{NodeId, Op, Program, TableOn, range_of},
+    schema::UNIT,
 };
 
 /// The counts of the distinct cells over some twins of one hospital.
@@ -35,10 +35,9 @@ pub fn evaluate<'t>(plan: &Plan, twins: impl IntoIterator<Item = &'t Weights>) -
         .collect();
     let mut counts = vec![0; cells.len()];
     for twin in twins {
-        let bits = bits(&plan.program, &plan.schema, twin);
-        let set = |id: NodeId| bits.get(&id).copied().unwrap_or(false);
+        let nodes = nodes(&plan.program, &plan.schema, twin);
         for (count, cell) in counts.iter_mut().zip(&cells) {
-            *count += u64::from(set(cell.inside) && !cell.outside.is_some_and(set));
+            *count += u64::from(nodes.is_set(cell.bit));
         }
     }
     counts
@@ -101,50 +100,149 @@ pub fn run(plan: &Plan, hospitals: &BTreeMap<u8, Vec<Weights>>) -> Vec<u8> {
     finish(plan, &counts)
 }
 
-/// The bits of a program on one twin, by node.
-fn bits(program: &Program, schema: &Schema, twin: &Weights) -> BTreeMap<NodeId, bool> {
-    let scores: BTreeMap<NodeId, Option<i64>> = (0..)
-        .zip(program.nodes())
-        .filter_map(|(id, op)| match op {
-            Op::Position { axis } => {
-                // Node numbers times weights: 16 times the node plus the fraction.
-                let nodes: Vec<i64> =
-                    (0..schema.axis(axis).map_or(0, |axis| i64::from(axis.nodes))).collect();
-                Some((id, interpolate(schema, axis, &nodes, twin)))
-            }
-            Op::Sum { tables } => Some((
-                id,
-                tables
-                    .iter()
-                    .map(|table| interpolate(schema, &table.axis, &table.values, twin))
-                    .sum(),
-            )),
-            Op::AtLeast { .. } | Op::Valid { .. } => None,
-        })
-        .collect();
-    let score = |id: &NodeId| scores.get(id).copied().flatten();
-    (0..)
-        .zip(program.nodes())
-        .filter_map(|(id, op)| match op {
-            Op::AtLeast {
-                score: of,
-                threshold,
-            } => Some((id, score(of).is_some_and(|value| value >= *threshold))),
-            Op::Valid { score: of } => Some((id, score(of).is_some())),
-            Op::Position { .. } | Op::Sum { .. } => None,
-        })
-        .collect()
+/// What one node is on one twin; `None` if it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    Score(Option<i64>),
+    Bit(Option<bool>),
 }
 
-/// A table at the twin's value, in 1/16 of the table's unit; `None` if the value is missing.
+/// All nodes of a program on one twin.
+#[derive(Clone, Debug)]
+pub struct Evaluated(Vec<Value>);
+
+impl Evaluated {
+    /// A score; `None` if it is missing or the node is no score.
+    #[must_use]
+    pub fn score(&self, node: NodeId) -> Option<i64> {
+        match self.value(node)? {
+            Value::Score(score) => score,
+            Value::Bit(_) => None,
+        }
+    }
+
+    /// A bit; `None` if it is missing or the node is no bit.
+    #[must_use]
+    pub fn bit(&self, node: NodeId) -> Option<bool> {
+        match self.value(node)? {
+            Value::Bit(bit) => bit,
+            Value::Score(_) => None,
+        }
+    }
+
+    /// Whether a bit is set; a missing one is not.
+    #[must_use]
+    pub fn is_set(&self, node: NodeId) -> bool {
+        self.bit(node) == Some(true)
+    }
+
+    fn value(&self, node: NodeId) -> Option<Value> {
+        self.0.get(usize::try_from(node).ok()?).copied()
+    }
+}
+
+/// A score on one twin; `None` if it is missing or the node is no score.
 #[must_use]
-pub fn interpolate(schema: &Schema, axis: &str, values: &[i64], twin: &Weights) -> Option<i64> {
-    let place = schema.place(axis)?;
+pub fn score(program: &Program, node: NodeId, schema: &Schema, twin: &Weights) -> Option<i64> {
+    nodes(program, schema, twin).score(node)
+}
+
+/// A bit on one twin; `None` if it is missing or the node is no bit.
+#[must_use]
+pub fn bit(program: &Program, node: NodeId, schema: &Schema, twin: &Weights) -> Option<bool> {
+    nodes(program, schema, twin).bit(node)
+}
+
+/// Evaluates every node of a program on one twin.
+#[must_use]
+pub fn nodes(program: &Program, schema: &Schema, twin: &Weights) -> Evaluated {
+    let mut all = Evaluated(Vec::with_capacity(program.nodes().len()));
+    for (id, op) in (0..).zip(program.nodes()) {
+        let value = node(program, schema, twin, &all, id, op);
+        all.0.push(value);
+    }
+    all
+}
+
+fn node(
+    program: &Program,
+    schema: &Schema,
+    twin: &Weights,
+    before: &Evaluated,
+    id: NodeId,
+    op: &Op,
+) -> Value {
+    let many = |bits: &[NodeId]| -> Option<Vec<bool>> {
+        bits.iter().map(|bit| before.bit(*bit)).collect()
+    };
+    match op {
+        Op::Position { axis } => {
+            // Node numbers times weights: 16 times the node plus the fraction.
+            let values = (0..schema.axis(axis).map_or(0, |axis| i64::from(axis.nodes))).collect();
+            let axis = axis.clone();
+            let table = TableOn {
+                axis,
+                values,
+                missing: None,
+            };
+            Value::Score(table_at(schema, &table, twin))
+        }
+        Op::Sum { tables, terms } => {
+            let tables: Option<i64> = tables
+                .iter()
+                .map(|table| table_at(schema, table, twin))
+                .sum();
+            let bits: Option<i64> = terms
+                .iter()
+                .map(|term| {
+                    let set = before.bit(term.bit)?;
+                    Some(i64::from(set) * term.weight * i64::from(UNIT))
+                })
+                .sum();
+            Value::Score(tables.zip(bits).map(|(tables, bits)| tables + bits))
+        }
+        Op::AtLeast { score, threshold } => {
+            Value::Bit(before.score(*score).map(|score| score >= *threshold))
+        }
+        Op::Valid { score } => Value::Bit(before.score(*score).map(|_| true)),
+        Op::Not { bit } => Value::Bit(before.bit(*bit).map(|bit| !bit)),
+        Op::Without { bit, without } => {
+            Value::Bit(many(&[*bit, *without]).map(|bits| bits == [true, false]))
+        }
+        Op::And { bits } => Value::Bit(many(bits).map(|bits| bits.into_iter().all(|bit| bit))),
+        Op::Or { bits } => Value::Bit(many(bits).map(|bits| bits.into_iter().any(|bit| bit))),
+        Op::Select {
+            condition,
+            then,
+            otherwise,
+        } => Value::Bit(
+            many(&[*condition, *then, *otherwise])
+                .map(|bits| matches!(bits.as_slice(), [true, true, _] | [false, _, true])),
+        ),
+        Op::Digit {
+            score,
+            shift,
+            place,
+        } => {
+            debug_assert!(*score < id);
+            let lowest = range_of(program, schema, *score).map_or(0, |range| range.lowest);
+            let bit = |score: i64| (score - lowest) >> shift >> place & 1 == 1;
+            Value::Bit(before.score(*score).map(bit))
+        }
+    }
+}
+
+/// A table at the twin's values, in 1/16 of the table's unit; `None` if a feature is missing and the table states no
+/// value for that.
+#[must_use]
+pub fn table_at(schema: &Schema, table: &TableOn, twin: &Weights) -> Option<i64> {
+    let place = schema.place(&table.axis)?;
     if twin.get(place.missing()) == UNIT {
-        return None;
+        return table.missing.map(|value| value * i64::from(UNIT));
     }
     Some(
-        values
+        table
+            .values
             .iter()
             .enumerate()
             .map(|(node, value)| value * i64::from(twin.get(place.first + node)))

@@ -220,22 +220,39 @@ fn encode_plane(
     let second = second
         .map(|value| position(&plane.second, value))
         .transpose()?;
-    if let (Some(a), Some(b)) = (first, second) {
-        let columns = hats(&plane.second, b);
-        for row in hats(&plane.first, a) {
-            weights.extend(columns.iter().map(|column| row * column));
+    let (Some(a), Some(b)) = (first, second) else {
+        weights.extend(std::iter::repeat_n(0, plane.nodes()));
+        weights.push(UNIT);
+        weights.extend(std::iter::repeat_n(0, plane.fraction_bits()));
+        return Ok(());
+    };
+    let corners = simplex(a % UNIT, b % UNIT);
+    let (row, column) = (a / UNIT, b / UNIT);
+    for first in 0..u32::from(plane.first.nodes) {
+        for second in 0..u32::from(plane.second.nodes) {
+            let corner = corners
+                .iter()
+                .find(|(down, right, _)| first == row + down && second == column + right);
+            weights.push(corner.map_or(0, |(_, _, weight)| *weight));
         }
-        weights.push(0);
-        push_fraction(&plane.first, Some(a), weights);
-        push_fraction(&plane.second, Some(b), weights);
-    } else {
-        weights.extend(std::iter::repeat_n(
-            0,
-            usize::from(plane.first.nodes) * usize::from(plane.second.nodes),
-        ));
-        weights.push(UNIT * UNIT);
-        push_fraction(&plane.first, None, weights);
-        push_fraction(&plane.second, None, weights);
+    }
+    weights.push(0);
+    push_fraction(&plane.first, Some(a), weights);
+    push_fraction(&plane.second, Some(b), weights);
+    if plane.first.fraction_bits() > 0 && plane.second.fraction_bits() > 0 {
+        push_fraction(&plane.first, Some((a % UNIT).abs_diff(b % UNIT)), weights);
     }
     Ok(())
+}
+
+/// The weights of a point in a cell that is cut along its diagonal, by the offsets of the corners: the two ends of the
+/// diagonal, and the corner on the point's side of it.
+fn simplex(first: u32, second: u32) -> [(u32, u32, u32); 3] {
+    let (most, least) = (first.max(second), first.min(second));
+    let side = if first >= second { (1, 0) } else { (0, 1) };
+    [
+        (0, 0, UNIT - most),
+        (side.0, side.1, most - least),
+        (1, 1, least),
+    ]
 }

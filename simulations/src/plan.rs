@@ -497,9 +497,11 @@ fn row_cut_errors(program: &Program, schema: &Schema, row: &Row) -> Vec<CutError
         .iter()
         .zip(&row.cells)
         .filter_map(|(cut, cell)| {
-            let bit = match model.direction {
-                Direction::Falling => cell.inside,
-                Direction::Rising => cell.outside?,
+            let bit = match (model.direction, program.op(cell.bit)?) {
+                (Direction::Falling, Op::Without { bit, .. }) => *bit,
+                (Direction::Falling, _) => cell.bit,
+                (Direction::Rising, Op::Without { without, .. }) => *without,
+                (Direction::Rising, _) => return None,
             };
             let Some(Op::AtLeast { threshold, .. }) = program.op(bit) else {
                 return None;
@@ -509,9 +511,9 @@ fn row_cut_errors(program: &Program, schema: &Schema, row: &Row) -> Vec<CutError
             let edge = *threshold as f64 - 0.5;
             let value = schema.axis(model.axis)?.value_at(edge);
             Some(CutError {
-                dose: row.dose,
+                dose: row.arm?,
                 cut: *cut,
-                effective: (model.outcome)(row.dose, value),
+                effective: (model.outcome)(row.arm?, value),
             })
         })
         .collect()

@@ -16,14 +16,17 @@ pub fn table(result: &StudyResult) -> String {
         "{} ({}), {} twins, cells below {} suppressed\n",
         result.outcome, result.unit, result.twins, result.k
     );
-    for kind in [RowKind::Arm, RowKind::Histogram] {
+    for (kind, title) in [
+        (RowKind::Arm, ""),
+        (RowKind::Histogram, "\nhistogram\n"),
+        (RowKind::CrossTable, "\ncross table\n"),
+        (RowKind::Mean, "\nmeans\n"),
+    ] {
         let rows: Vec<&RowResult> = result.rows.iter().filter(|row| row.kind == kind).collect();
         let Some(first) = rows.first() else {
             continue;
         };
-        if kind == RowKind::Histogram {
-            text.push_str("\nhistogram\n");
-        }
+        text.push_str(title);
         let width = first
             .labels
             .iter()
@@ -31,13 +34,13 @@ pub fn table(result: &StudyResult) -> String {
             .max()
             .unwrap_or(0)
             .max(14);
-        let _ = write!(text, "{:>12}", "mg/day");
+        let _ = write!(text, "{:>16}", "");
         for label in &first.labels {
             let _ = write!(text, "  {label:>width$}");
         }
         text.push('\n');
         for row in rows {
-            let _ = write!(text, "{:>12}", row.dose);
+            let _ = write!(text, "{:>16}", row.label);
             match &row.cells {
                 Some(cells) => {
                     for cell in cells {
@@ -61,11 +64,13 @@ pub fn chart(result: &StudyResult) -> String {
         let kind = match row.kind {
             RowKind::Arm => "arm",
             RowKind::Histogram => "histogram",
+            RowKind::CrossTable => "cross table",
+            RowKind::Mean => "mean",
         };
         let _ = writeln!(
             text,
-            "{kind} {} mg/day, {} ({})",
-            row.dose, result.outcome, result.unit
+            "{kind} {}, {} ({})",
+            row.label, result.outcome, result.unit
         );
         let Some(cells) = &row.cells else {
             text.push_str("  suppressed: a cell is too small\n");

@@ -43,8 +43,10 @@ pub struct CellResult {
 pub struct RowResult {
     /// Which table it belongs to.
     pub kind: RowKind,
-    /// The daily dose in mg.
-    pub dose: f64,
+    /// Its name, such as `750 mg/day`.
+    pub label: String,
+    /// The arm, if it is of one.
+    pub arm: Option<f64>,
     /// The names of the cells, ascending in the outcome.
     pub labels: Vec<String>,
     /// Whether a cell was too small, so that the row stays closed.
@@ -172,7 +174,8 @@ fn row_result(
     let suppressed = cells.is_none();
     Ok(RowResult {
         kind: row.kind,
-        dose: row.dose,
+        label: row.label.clone(),
+        arm: row.arm,
         labels,
         suppressed,
         cells,

@@ -110,7 +110,7 @@ impl Axis {
     }
 }
 
-/// Two axes encoded together by tensor weights that sum to 256, for interactions that are no sum.
+/// Two axes encoded together by the weights of a triangulation that sum to 16, for interactions that are no sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plane {
@@ -123,17 +123,34 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// The number of slots: the tensor nodes, `missing`, and the fraction bits of both axes.
+    /// The number of nodes: every pair of a node of the first and one of the second axis.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        usize::from(self.first.nodes) * usize::from(self.second.nodes)
+    }
+
+    /// The number of slots: nodes, `missing`, and the fraction bits.
     #[must_use]
     pub fn slots(&self) -> usize {
-        usize::from(self.first.nodes) * usize::from(self.second.nodes)
-            + 1
-            + self.first.fraction_bits()
-            + self.second.fraction_bits()
+        self.nodes() + 1 + self.fraction_bits()
+    }
+
+    /// The number of fraction bits that are deposited beside the weights: those of both axes, and if both are
+    /// continuous those of the distance between the two fractions.
+    #[must_use]
+    pub fn fraction_bits(&self) -> usize {
+        let (first, second) = (self.first.fraction_bits(), self.second.fraction_bits());
+        first
+            + second
+            + if first > 0 && second > 0 {
+                UNIT_BITS as usize
+            } else {
+                0
+            }
     }
 }
 
-/// Where one axis lies among the slots of a twin.
+/// Where one axis or plane lies among the slots of a twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The slot of the first node.
@@ -166,7 +183,7 @@ impl Schema {
     pub fn new(id: &str, axes: Vec<Axis>, planes: Vec<Plane>) -> Self {
         Self {
             id: id.to_owned(),
-            encoder: 1,
+            encoder: 2,
             axes,
             planes,
         }
@@ -209,20 +226,43 @@ impl Schema {
         self.axes.iter().find(|axis| axis.name == name)
     }
 
-    /// Finds where an axis lies among the slots.
+    /// Finds a plane by its name.
+    #[must_use]
+    pub fn plane(&self, name: &str) -> Option<&Plane> {
+        self.planes.iter().find(|plane| plane.name == name)
+    }
+
+    /// Finds where an axis or plane lies among the slots.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<Place> {
+        let axes = self
+            .axes
+            .iter()
+            .map(|axis| (&axis.name, usize::from(axis.nodes), axis.slots()));
+        let planes = self
+            .planes
+            .iter()
+            .map(|plane| (&plane.name, plane.nodes(), plane.slots()));
         let mut first = 0;
-        for axis in &self.axes {
-            if axis.name == name {
-                return Some(Place {
-                    first,
-                    nodes: usize::from(axis.nodes),
-                });
+        for (known, nodes, slots) in axes.chain(planes) {
+            if known == name {
+                return Some(Place { first, nodes });
             }
-            first += axis.slots();
+            first += slots;
         }
         None
+    }
+
+    /// Whether the weights of an axis or plane are 0 or 16 for every twin.
+    #[must_use]
+    pub fn is_categorical(&self, name: &str) -> bool {
+        let whole = |axis: &Axis| axis.scale == Scale::Categorical;
+        match self.axis(name) {
+            Some(axis) => whole(axis),
+            None => self
+                .plane(name)
+                .is_some_and(|plane| whole(&plane.first) && whole(&plane.second)),
+        }
     }
 
     /// The number of slots of a twin.

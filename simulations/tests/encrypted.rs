@@ -137,17 +137,28 @@ fn divide(nodes: &mut Vec<Op>, score: u32, thresholds: &[i64]) -> Row {
     let cells = bits
         .iter()
         .enumerate()
-        .map(|(index, inside)| Cell {
-            label: index.to_string(),
-            inside: *inside,
-            outside: bits.get(index + 1).copied(),
+        .map(|(index, bit)| {
+            let mut cell = *bit;
+            if let Some(without) = bits.get(index + 1) {
+                cell = nodes.len() as u32;
+                nodes.push(Op::Without {
+                    bit: *bit,
+                    without: *without,
+                });
+            }
+            Cell {
+                label: index.to_string(),
+                bit: cell,
+            }
         })
         .collect();
     Row {
         kind: RowKind::Arm,
-        dose: 1.0,
+        label: String::new(),
+        arm: None,
         edges: Vec::new(),
         cells,
+        totals: Vec::new(),
     }
 }
 
@@ -171,6 +182,7 @@ fn program() -> impl Strategy<Value = Program> {
             let table = |axis: &str, values| TableOn {
                 axis: axis.to_owned(),
                 values,
+                missing: None,
             };
             let mut tables = vec![table("a", a), table("b", b)];
             if third {
@@ -180,7 +192,10 @@ fn program() -> impl Strategy<Value = Program> {
                 Op::Position {
                     axis: "a".to_owned(),
                 },
-                Op::Sum { tables },
+                Op::Sum {
+                    tables,
+                    terms: Vec::new(),
+                },
             ];
             let rows = vec![
                 divide(&mut nodes, 0, &positions),

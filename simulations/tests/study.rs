@@ -320,15 +320,16 @@ fn a_program_that_does_not_hold_together_is_refused() {
     let position = Op::Position {
         axis: "crcl_goti_ml_min".to_owned(),
     };
-    let row = |inside, outside| Row {
+    let row = |bit| Row {
         kind: RowKind::Arm,
-        dose: 1.0,
+        label: String::new(),
+        arm: None,
         edges: Vec::new(),
         cells: vec![Cell {
             label: String::new(),
-            inside,
-            outside,
+            bit,
         }],
+        totals: Vec::new(),
     };
     let bits = |low, high| {
         vec![
@@ -341,19 +342,20 @@ fn a_program_that_does_not_hold_together_is_refused() {
                 score: 0,
                 threshold: high,
             },
+            Op::Without { bit: 1, without: 2 },
         ]
     };
     let make = |nodes, row| Program::new(&schema, 10, nodes, vec![row]);
-    assert!(make(bits(5, 9), row(1, Some(2))).is_ok());
+    assert!(make(bits(5, 9), row(3)).is_ok());
     assert!(
-        make(bits(9, 5), row(1, Some(2))).is_err(),
+        make(bits(9, 5), row(3)).is_err(),
         "the excluded bit must be the narrower"
     );
-    assert!(make(bits(5, 9), row(0, None)).is_err(), "a score is no bit");
-    assert!(make(bits(5, 9), row(7, None)).is_err(), "no such node");
+    assert!(make(bits(5, 9), row(0)).is_err(), "a score is no bit");
+    assert!(make(bits(5, 9), row(7)).is_err(), "no such node");
     let forward = vec![Op::Valid { score: 1 }, position.clone()];
     assert!(
-        make(forward, row(0, None)).is_err(),
+        make(forward, row(0)).is_err(),
         "a node reads what comes later"
     );
     let sex = vec![
@@ -362,22 +364,21 @@ fn a_program_that_does_not_hold_together_is_refused() {
         },
         Op::Valid { score: 0 },
     ];
-    assert!(
-        make(sex, row(1, None)).is_err(),
-        "a category has no position"
-    );
+    assert!(make(sex, row(1)).is_err(), "a category has no position");
     let short = TableOn {
         axis: "sex".to_owned(),
         values: vec![1],
+        missing: None,
     };
     let sum = vec![
         Op::Sum {
             tables: vec![short],
+            terms: Vec::new(),
         },
         Op::Valid { score: 0 },
     ];
     assert!(
-        make(sum, row(1, None)).is_err(),
+        make(sum, row(1)).is_err(),
         "a table of another length than its axis"
     );
 }
@@ -388,23 +389,26 @@ fn a_sum_beyond_twelve_bits_is_refused_by_name() {
     let table = |axis: &str, nodes| TableOn {
         axis: axis.to_owned(),
         values: (0..nodes).collect(),
+        missing: None,
     };
     let nodes = vec![
         Op::Sum {
             tables: vec![table("age_years", 32), table("crcl_ml_min", 64)],
+            terms: Vec::new(),
         },
         Op::Valid { score: 0 },
     ];
     let cell = Cell {
         label: String::new(),
-        inside: 1,
-        outside: None,
+        bit: 1,
     };
     let row = Row {
         kind: RowKind::Arm,
-        dose: 1.0,
+        label: String::new(),
+        arm: None,
         edges: Vec::new(),
         cells: vec![cell],
+        totals: Vec::new(),
     };
     let program = Program::new(&schema, 10, nodes, vec![row]).unwrap();
     let refused = plan(&program, &schema, &context()).unwrap_err().to_string();
@@ -450,7 +454,7 @@ fn weights_are_not_printed() {
 }
 
 #[test]
-fn a_plane_holds_tensor_weights() {
+fn a_plane_holds_the_weights_of_a_triangulation() {
     let axis = |name: &str, nodes| Axis {
         nodes,
         ..Axis::continuous(name, "1", Scale::Linear, 0.0, 1.0)
@@ -460,15 +464,23 @@ fn a_plane_holds_tensor_weights() {
         first: axis("a", 3),
         second: axis("b", 2),
     };
-    let schema = Schema::new("plane/1", Vec::new(), vec![plane]);
-    let mut features = one("a", 0.25);
-    features.extend(one("b", 0.25));
-    let weights = encode(&schema, &features).unwrap();
-    // a lies half between the nodes 0 and 1, b a quarter from 0 to 1.
-    assert_eq!(&weights.as_slice()[..7], [96, 32, 96, 32, 0, 0, 0]);
-    assert_eq!(weights.as_slice().len(), schema.slots());
+    let schema = Schema::new("plane/1", vec![axis("c", 2)], vec![plane]);
+    assert_eq!(schema.place("ab").unwrap().first, 7);
+    let encoded = |a, b| {
+        let mut features = one("a", a);
+        features.extend(one("b", b));
+        encode(&schema, &features).unwrap().as_slice()[7..].to_vec()
+    };
+    // a lies half between the nodes 0 and 1, b a quarter from 0 to 1: below the diagonal.
+    let below = encoded(0.25, 0.25);
+    assert_eq!(below[..7], [8, 0, 4, 4, 0, 0, 0]);
+    assert_eq!(below[7..], [0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]);
+    let above = encoded(0.125, 0.75);
+    assert_eq!(above[..7], [4, 8, 0, 4, 0, 0, 0]);
+    assert_eq!(encoded(1.0, 1.0)[..7], [0, 0, 0, 0, 0, 16, 0]);
     let missing = encode(&schema, &one("a", 0.25)).unwrap();
-    assert_eq!(&missing.as_slice()[..7], [0, 0, 0, 0, 0, 0, 256]);
+    assert_eq!(missing.as_slice()[7..14], [0, 0, 0, 0, 0, 0, 16]);
+    assert_eq!(missing.as_slice().len(), schema.slots());
 }
 
 proptest! {
@@ -499,7 +511,8 @@ proptest! {
         let (node, fraction) = (position / 16, (position % 16) as i64);
         let next = table.get(node + 1).copied().unwrap_or(0);
         let expected = table[node] * (16 - fraction) + next * fraction;
-        prop_assert_eq!(clear::interpolate(&schema, "age_years", &table, &weights), Some(expected));
+        let on = TableOn { axis: "age_years".to_owned(), values: table, missing: None };
+        prop_assert_eq!(clear::table_at(&schema, &on, &weights), Some(expected));
     }
 
     /// The clear counts are those of the formula, except for patients within half a grid step of a cut.

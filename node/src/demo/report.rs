@@ -414,7 +414,7 @@ fn suppressed_rows(result: &Value) -> Vec<String> {
     rows.filter(|row| row.get("suppressed").and_then(Value::as_bool) == Some(true))
         .filter_map(|row| match row.get("kind").and_then(Value::as_str) {
             Some("arm") => row
-                .get("dose")
+                .get("arm")
                 .and_then(Value::as_f64)
                 .map(|dose| dose.to_string()),
             kind => kind.map(ToOwned::to_owned),

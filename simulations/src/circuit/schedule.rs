@@ -25,6 +25,14 @@ pub enum ScheduleError {
         /// What does not fit.
         what: String,
     },
+    /// An operation that has no circuit.
+    #[error("node n{node} has no circuit: {what}")]
+    NoCircuit {
+        /// The node.
+        node: NodeId,
+        /// What cannot be computed.
+        what: String,
+    },
     /// A sum with too many values.
     #[error("sum n{node} needs {bits} bits, at most {most} can be decided exactly: use coarser tables", most = WIDEST_SUM)]
     SumTooWide {
@@ -100,15 +108,19 @@ impl Schedule {
             let mut numbers = Vec::new();
             for cell in &row.cells {
                 let mut number = |id: NodeId| -> Result<usize, ScheduleError> {
-                    let (score, threshold) = program.bit(id).map_err(mismatch)?;
+                    let (score, threshold) = bit_of(program, id)?;
                     let range = score_range(program, schema, score).map_err(mismatch)?;
                     let threshold = threshold.saturating_sub(range.offset);
                     let key = (score, threshold.clamp(0, range.last.saturating_add(1)));
                     let next = bits.len();
                     Ok(*bits.entry(key).or_insert(next))
                 };
-                let inside = number(cell.inside)?;
-                let outside = cell.outside.map(&mut number).transpose()?;
+                let (inside, outside) = match program.op(cell.bit) {
+                    Some(Op::Without { bit, without }) => (*bit, Some(*without)),
+                    _ => (cell.bit, None),
+                };
+                let inside = number(inside)?;
+                let outside = outside.map(&mut number).transpose()?;
                 let cell = CellPlan { inside, outside };
                 let index = cells
                     .iter()
@@ -126,6 +138,18 @@ impl Schedule {
     }
 }
 
+/// The score of a bit and its threshold; the smallest integer stands for "not missing".
+fn bit_of(program: &Program, id: NodeId) -> Result<(NodeId, i64), ScheduleError> {
+    match program.op(id) {
+        Some(Op::AtLeast { score, threshold }) => Ok((*score, *threshold)),
+        Some(Op::Valid { score }) => Ok((*score, i64::MIN)),
+        other => Err(ScheduleError::NoCircuit {
+            node: id,
+            what: other.map_or_else(String::new, ToString::to_string),
+        }),
+    }
+}
+
 fn score_range(program: &Program, schema: &Schema, score: NodeId) -> Result<Score, String> {
     match program.op(score) {
         Some(Op::Position { axis }) => {
@@ -135,7 +159,7 @@ fn score_range(program: &Program, schema: &Schema, score: NodeId) -> Result<Scor
                 offset: 0,
             })
         }
-        Some(Op::Sum { tables }) => Ok(Score {
+        Some(Op::Sum { tables, .. }) => Ok(Score {
             last: tables
                 .iter()
                 .map(|t| (highest(t) - lowest(t)) * i64::from(UNIT))
@@ -182,7 +206,7 @@ fn tasks(
         }
     }
     for (node, cuts) in sums {
-        if let Some(Op::Sum { tables }) = program.op(node) {
+        if let Some(Op::Sum { tables, .. }) = program.op(node) {
             let places = tables
                 .iter()
                 .map(|table| place(&table.axis))

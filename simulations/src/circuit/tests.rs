@@ -138,6 +138,7 @@ fn program() -> impl Strategy<Value = Program> {
                 let table = |axis: &str, values: Vec<i64>| TableOn {
                     axis: axis.to_owned(),
                     values,
+                    missing: None,
                 };
                 let mut tables = vec![table("a", a), table("b", b)];
                 if third {
@@ -147,7 +148,10 @@ fn program() -> impl Strategy<Value = Program> {
                     Op::Position {
                         axis: "a".to_owned(),
                     },
-                    Op::Sum { tables },
+                    Op::Sum {
+                        tables,
+                        terms: Vec::new(),
+                    },
                 ];
                 let rows = [(0, positions), (1, sums)]
                     .map(|(score, thresholds)| divide(&mut nodes, score, &thresholds));
@@ -167,18 +171,27 @@ fn divide(nodes: &mut Vec<Op>, score: u32, thresholds: &[i64]) -> Row {
         });
     }
     let cells = (0..bits.len())
-        .map(|index| Cell {
-            label: index.to_string(),
-            inside: bits[index],
-            outside: bits.get(index + 1).copied(),
+        .map(|index| {
+            let mut bit = bits[index];
+            if let Some(without) = bits.get(index + 1) {
+                let without = *without;
+                nodes.push(Op::Without { bit, without });
+                bit = u32::try_from(nodes.len() - 1).unwrap();
+            }
+            Cell {
+                label: index.to_string(),
+                bit,
+            }
         })
         .collect::<Vec<_>>();
     // A bit below the score's range is the same as being valid, so the order of the bits may repeat.
     Row {
         kind: RowKind::Arm,
-        dose: 1.0,
+        label: String::new(),
+        arm: None,
         edges: Vec::new(),
         cells,
+        totals: Vec::new(),
     }
 }
 
