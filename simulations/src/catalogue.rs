@@ -3,8 +3,13 @@
 //! One file per model: the reference in floating point, the formula for the program, and the worked example. Nothing here is
 //! medical advice: every output is decision support for research.
 
+pub mod check;
+pub mod class;
 pub mod given;
+pub mod heart;
 pub mod input;
+pub mod kidney;
+pub mod liver;
 pub mod values;
 
 use crate::formula::Formula;
@@ -166,7 +171,7 @@ pub struct Example {
 /// Every model of the catalogue.
 #[must_use]
 pub fn registry() -> Vec<&'static Model> {
-    Vec::new()
+    [kidney::MODELS, liver::MODELS, heart::MODELS].concat()
 }
 
 /// Finds a model by its name.

@@ -1,54 +1,57 @@
 //! Kidney twins.
 
-use super::{Feature, Twin};
+use super::{Feature, Twin, age, grid, sex};
 use crate::{
-    catalogue::Values,
-    kidney::{Sex, cockcroft_gault, crcl_goti, egfr_ckd_epi_2021},
+    catalogue::{
+        Values,
+        input::{AGE, CREATININE, EGFR, Sex, UACR, WEIGHT},
+        kidney::{
+            ckd_epi_2021::egfr_ckd_epi_2021,
+            cockcroft_gault::{cockcroft_gault, crcl_goti},
+            kfre,
+        },
+    },
     schema::{Axis, Scale},
 };
 
-/// An axis for clearances and filtration rates: nine nodes an octave from 2 to 256, so that a position is 0.48 %.
+/// An axis for clearances and filtration rates: eight nodes an octave from 1 to 256, so that a position is 0.54 %.
 fn clearance(name: &str, unit: &str) -> Axis {
-    Axis {
-        nodes: 64,
-        ..Axis::continuous(name, unit, Scale::Log, 2.0, 256.0)
-    }
-}
-
-/// The sex of the inputs.
-fn sex(inputs: &Values) -> Option<Sex> {
-    inputs
-        .get("sex")
-        .map(|sex| if sex == 1.0 { Sex::Male } else { Sex::Female })
+    grid(name, unit, Scale::Log, (1.0, 256.0), 65)
 }
 
 /// Creatinine, age, weight and sex, if all are known.
 fn renal(inputs: &Values) -> Option<(f64, f64, f64, Sex)> {
     Some((
-        inputs.get("creatinine_mg_dl")?,
-        inputs.get("age_years")?,
-        inputs.get("weight_kg")?,
-        sex(inputs)?,
+        inputs.get(CREATININE.key)?,
+        inputs.get(AGE.key)?,
+        inputs.get(WEIGHT.key)?,
+        Sex::of(inputs)?,
     ))
+}
+
+/// The filtration rate as given, or else by CKD-EPI 2021.
+fn egfr(inputs: &Values) -> Option<f64> {
+    inputs.get(EGFR.key).or_else(|| {
+        let (scr, age) = (inputs.get(CREATININE.key)?, inputs.get(AGE.key)?);
+        Some(egfr_ckd_epi_2021(scr, age, Sex::of(inputs)?))
+    })
 }
 
 /// The kidney twin.
 pub(super) fn twin() -> Twin {
     use Scale::{Linear, Log};
-    let feature = |axis, derive| Feature { axis, derive };
+    let feature = Feature::new;
     let axis = Axis::continuous;
     Twin {
         id: "kidney/2",
         organ: "kidney",
         features: vec![
-            feature(axis("creatinine_mg_dl", "mg/dL", Log, 0.1, 25.0), |v| {
-                v.get("creatinine_mg_dl")
+            feature(axis(CREATININE.key, "mg/dL", Log, 0.1, 25.0), |v| {
+                v.get(CREATININE.key)
             }),
-            feature(axis("age_years", "a", Linear, 18.0, 115.0), |v| {
-                v.get("age_years")
-            }),
-            feature(axis("weight_kg", "kg", Log, 20.0, 350.0), |v| {
-                v.get("weight_kg")
+            age(),
+            feature(axis(WEIGHT.key, "kg", Log, 20.0, 350.0), |v| {
+                v.get(WEIGHT.key)
             }),
             feature(clearance("crcl_ml_min", "mL/min"), |v| {
                 renal(v).map(|(scr, age, weight, sex)| cockcroft_gault(scr, age, weight, sex))
@@ -56,11 +59,16 @@ pub(super) fn twin() -> Twin {
             feature(clearance("crcl_goti_ml_min", "mL/min"), |v| {
                 renal(v).map(|(scr, age, weight, sex)| crcl_goti(scr, age, weight, sex))
             }),
-            feature(clearance("egfr_ml_min_1_73m2", "mL/min/{1.73_m2}"), |v| {
-                let (scr, age) = (v.get("creatinine_mg_dl")?, v.get("age_years")?);
-                Some(egfr_ckd_epi_2021(scr, age, sex(v)?))
+            feature(clearance(EGFR.key, "mL/min/{1.73_m2}"), egfr),
+            sex(),
+            feature(axis(UACR.key, "mg/g", Log, 0.1, 30_000.0), |v| {
+                v.get(UACR.key)
             }),
-            feature(Axis::categorical("sex", 2), |v| v.get("sex")),
+            // Steps of 0.0125, so that a risk is placed to 0.25 percentage points.
+            feature(grid(kfre::AXIS, "1", Linear, (-7.2, 7.2), 73), |v| {
+                let (age, uacr) = (v.get(AGE.key)?, v.get(UACR.key)?);
+                kfre::predictor(age, Sex::of(v)?, egfr(v)?, uacr)
+            }),
         ],
         planes: Vec::new(),
     }
