@@ -15,6 +15,7 @@
     clippy::print_stdout
 )]
 
+pub mod additive;
 pub mod catalogue;
 pub mod circuit;
 pub mod clear;

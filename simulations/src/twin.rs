@@ -1,5 +1,6 @@
 //! Organ twins: which features a hospital computes from a patient's inputs, in the clear and before encryption.
 
+mod angiography;
 pub mod heart;
 pub mod kidney;
 pub mod liver;

@@ -2,6 +2,7 @@
 
 use super::Values;
 
+pub mod angiography;
 mod body;
 mod circulation;
 mod history;
@@ -125,6 +126,7 @@ const DICTIONARY: &[&[&Input]] = &[
     history::ALL,
     circulation::ALL,
     liver::ALL,
+    angiography::ALL,
 ];
 
 /// Every quantity of the dictionary, once.
