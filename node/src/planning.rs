@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use organtwin_protocol::codec::{self, ByteString, CodecError};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::manifest::{Gate, MAX_SCENARIO_BYTES, Manifest, ProgramFacts, RowFacts};
-use organtwin_simulations::{
-    NoiseModel, Plan, PlanContext, PlanError, Program, Schema, SpecError, StudySpec, plan,
-};
+use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, SpecError, StudySpec, plan};
 use organtwin_threshold::{Committee, Family, ParameterSet, PartyId};
 
 /// The machine and key that a plan is made for. Only the forecast's seconds depend on the machine.
@@ -85,8 +83,8 @@ pub fn plan_of(
     committee: &Committee,
     circumstances: &Circumstances,
 ) -> Result<Plan, PlanningError> {
-    let schema = Schema::kidney();
-    let program = Program::compile(spec, &schema)?;
+    let schema = spec.schema()?;
+    let program = spec.compile_for(&schema)?;
     let context = PlanContext {
         hospitals: hospitals
             .iter()
@@ -181,10 +179,11 @@ mod tests {
             arms: vec![750.0, 1000.0],
             cuts: vec![400.0, 600.0],
             histogram: Some(HistogramSpec {
-                arm: 1000.0,
+                arm: Some(1000.0),
                 edges: vec![300.0, 400.0, 600.0],
             }),
             k: 5,
+            ..StudySpec::default()
         }
     }
 

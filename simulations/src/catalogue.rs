@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod class;
+
 pub mod given;
 pub mod heart;
 pub mod input;
@@ -178,6 +179,27 @@ pub fn registry() -> Vec<&'static Model> {
 #[must_use]
 pub fn find(id: &str) -> Option<&'static Model> {
     registry().into_iter().find(|model| model.id == id)
+}
+
+impl Output {
+    /// The number of its own cells; 0 if it is a number.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        match self.kind {
+            OutputKind::Number { .. } | OutputKind::Points => 0,
+            OutputKind::Category { labels, .. } | OutputKind::Choice { labels } => labels.len(),
+            OutputKind::Flag => 2,
+        }
+    }
+
+    /// Whether it is divided by itself: a category, a flag or a choice.
+    #[must_use]
+    pub fn has_own_cells(&self) -> bool {
+        matches!(
+            self.kind,
+            OutputKind::Category { .. } | OutputKind::Flag | OutputKind::Choice { .. }
+        )
+    }
 }
 
 impl Model {

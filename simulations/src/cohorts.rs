@@ -8,8 +8,8 @@ use tfhe::shortint::parameters::v1_8::V1_8_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFO
 use thiserror::Error;
 
 use crate::{
-    EncodeError, EvaluateError, Features, NoiseModel, Plan, PlanContext, PlanError, Program,
-    SHARD_TWINS, Schema, SpecError, StudySpec, Weights, clear, encode,
+    EncodeError, EvaluateError, Features, NoiseModel, Plan, PlanContext, PlanError, SHARD_TWINS,
+    Schema, SpecError, StudySpec, Weights, clear, encode,
     evaluate::{evaluate_shard, finish},
     measure::{OwnKey, vancomycin_study},
     plan,
@@ -214,7 +214,7 @@ fn planned(
     cores: u16,
 ) -> Result<Plan, CohortError> {
     let schema = Schema::kidney();
-    let program = Program::compile(study, &schema)?;
+    let program = study.compile_for(&schema)?;
     let hospitals = (1..=HOSPITALS)
         .map(|hospital| {
             let others = usize::from(HOSPITALS);

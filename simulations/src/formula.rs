@@ -73,6 +73,7 @@ pub enum Term {
 pub struct Link {
     forward: OneFeature,
     inverse: OneFeature,
+    identity: bool,
 }
 
 /// Yes or no on a twin; missing if any feature that it reads is.
@@ -111,7 +112,10 @@ impl Link {
     /// The number is the sum.
     #[must_use]
     pub fn identity() -> Self {
-        Self::new(|sum| sum, |value| value)
+        Self {
+            identity: true,
+            ..Self::new(|sum| sum, |value| value)
+        }
     }
 
     /// The number is e to the sum.
@@ -138,6 +142,7 @@ impl Link {
         Self {
             forward: Box::new(forward),
             inverse: Box::new(inverse),
+            identity: false,
         }
     }
 
@@ -157,6 +162,12 @@ impl Link {
             },
             move |value| float(values.iter().take_while(|known| **known < value).count()),
         )
+    }
+
+    /// Whether the number is the sum.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.identity
     }
 
     /// The number of a sum.

@@ -20,8 +20,10 @@ pub mod catalogue;
 pub mod circuit;
 pub mod clear;
 pub mod cohorts;
+pub mod compile;
 pub mod encode;
 pub mod engine;
+pub mod eval;
 pub mod evaluate;
 pub mod formula;
 pub mod kidney;
@@ -44,10 +46,10 @@ pub use engine::{Engine, EngineError};
 pub use evaluate::{Aggregate, EvaluateError, ShardOutput, evaluate_shard, finish};
 pub use noise::NoiseModel;
 pub use plan::{Forecast, Plan, PlanContext, PlanError, plan};
-pub use program::{Program, ProgramError, SpecError};
+pub use program::{Program, ProgramError};
 pub use result::{DecodeError, StudyResult};
 pub use schema::{Axis, Plane, Scale, Schema};
-pub use study::{HistogramSpec, StudySpec};
+pub use study::{CrossSpec, Filter, HistogramSpec, SpecError, StudySpec};
 
 /// A BLAKE3 hash of canonical bytes under a domain of its own.
 pub type Digest = [u8; 32];

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     Engine, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, PlanError,
-    Program, SHARD_TWINS, Schema, SpecError, StudySpec, Weights,
+    SHARD_TWINS, Schema, SpecError, StudySpec, Weights,
     circuit::{SumTask, sum_bits},
     encode::{EncodeError, encode},
     engine::{EngineError, Run},
@@ -293,7 +293,7 @@ pub fn efficiency(
 /// The vancomycin study with five arms on one full shard.
 fn built_in(key: &OwnKey) -> Result<(Plan, Vec<Vec<LweCiphertextOwned<u64>>>), MeasureError> {
     let schema = Schema::kidney();
-    let program = Program::compile(&vancomycin_study(), &schema)?;
+    let program = vancomycin_study().compile_for(&schema)?;
     let context = PlanContext {
         hospitals: BTreeMap::from([(1, SHARD_TWINS), (2, SHARD_TWINS)]),
         parties: 4,
@@ -322,10 +322,11 @@ pub fn vancomycin_study() -> StudySpec {
         arms: vec![750.0, 1000.0, 1250.0, 1500.0, 2000.0],
         cuts: vec![400.0, 600.0],
         histogram: Some(HistogramSpec {
-            arm: 1250.0,
+            arm: Some(1250.0),
             edges: vec![375.0, 400.0, 500.0, 600.0, 750.0, 1000.0],
         }),
         k: 10,
+        ..StudySpec::default()
     }
 }
 

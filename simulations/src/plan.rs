@@ -15,9 +15,7 @@ use crate::{
         twin_bits,
     },
     machine::{Machine, MachineError, Site, Step, Table},
-    model::{self, Direction},
     noise::log2_failure,
-    program::{Op, Row},
 };
 
 /// log2 of the failure probability above which a study is refused.
@@ -78,17 +76,6 @@ pub enum PlanError {
     Machine(#[from] MachineError),
 }
 
-/// How far a cut of the exact integers lies from the one that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CutError {
-    /// The daily dose in mg.
-    pub dose: f64,
-    /// The cut as asked, in the outcome's unit.
-    pub cut: f64,
-    /// The cut as computed, in the outcome's unit.
-    pub effective: f64,
-}
-
 /// What a study costs and how good it is, as shown before it is proposed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
@@ -120,10 +107,6 @@ pub struct Forecast {
     pub blocks: usize,
     /// The bytes of one shard's output.
     pub shard_bytes: u64,
-    /// The distance of every cut from the one asked for.
-    pub cuts: Vec<CutError>,
-    /// The largest of these distances, in the outcome's unit.
-    pub largest_cut_error: f64,
 }
 
 /// A program ready to run on given twins: a pure function of the program, the schema and the numbers of twins.
@@ -234,7 +217,7 @@ pub fn plan(program: &Program, schema: &Schema, context: &PlanContext) -> Result
     }
     let layout = Layout::new(&schedule.rows, count(twins));
     let estimate = Estimate::of(program, schema, context, &schedule, &layout)?;
-    let forecast = estimate.forecast(program, schema, context, &schedule, &layout);
+    let forecast = estimate.forecast(context, &schedule, &layout);
     if forecast.log2_failure > WORST_LOG2_FAILURE {
         return Err(PlanError::TooRisky {
             log2: forecast.log2_failure,
@@ -410,14 +393,7 @@ impl Estimate {
         })
     }
 
-    fn forecast(
-        &self,
-        program: &Program,
-        schema: &Schema,
-        context: &PlanContext,
-        schedule: &Schedule,
-        layout: &Layout,
-    ) -> Forecast {
+    fn forecast(&self, context: &PlanContext, schedule: &Schedule, layout: &Layout) -> Forecast {
         let twins: usize = context.hospitals.values().sum();
         let evaluate = count(twins) * self.per_twin + count(self.shards) * self.per_shard;
         let repeats = u64::from(context.threshold) + 1;
@@ -429,7 +405,6 @@ impl Estimate {
             .map_or((String::new(), f64::NEG_INFINITY), |(site, p)| {
                 (site.to_string(), libm::log2(*p))
             });
-        let cuts = cut_errors(program, schema);
         let share = float(repeats * evaluate) / float(parties) + float(self.finish);
         Forecast {
             twins,
@@ -446,11 +421,6 @@ impl Estimate {
             seconds: share * context.seconds_per_bootstrap / f64::from(context.cores.max(1)),
             blocks: layout.blocks.len(),
             shard_bytes: crate::evaluate::shard_bytes(schedule.cells.len(), 2049),
-            largest_cut_error: cuts
-                .iter()
-                .map(|cut| (cut.effective - cut.cut).abs())
-                .fold(0.0, f64::max),
-            cuts,
         }
     }
 }
@@ -479,42 +449,4 @@ fn tally(meter: &Meter<'_>, times: u64, failures: &mut BTreeMap<Site, f64>) {
         *failures.entry(*site).or_insert(0.0) +=
             float(number * times) * libm::exp2(log2.clamp(-1000.0, 0.0));
     }
-}
-
-fn cut_errors(program: &Program, schema: &Schema) -> Vec<CutError> {
-    program
-        .rows()
-        .iter()
-        .flat_map(|row| row_cut_errors(program, schema, row))
-        .collect()
-}
-
-fn row_cut_errors(program: &Program, schema: &Schema, row: &Row) -> Vec<CutError> {
-    let Some(model) = model::find(program.model()) else {
-        return Vec::new();
-    };
-    row.edges
-        .iter()
-        .zip(&row.cells)
-        .filter_map(|(cut, cell)| {
-            let bit = match (model.direction, program.op(cell.bit)?) {
-                (Direction::Falling, Op::Without { bit, .. }) => *bit,
-                (Direction::Falling, _) => cell.bit,
-                (Direction::Rising, Op::Without { without, .. }) => *without,
-                (Direction::Rising, _) => return None,
-            };
-            let Some(Op::AtLeast { threshold, .. }) = program.op(bit) else {
-                return None;
-            };
-            // A value counts from half a step below the threshold on.
-            #[expect(clippy::cast_precision_loss, reason = "positions stay far below 2^53")]
-            let edge = *threshold as f64 - 0.5;
-            let value = schema.axis(model.axis)?.value_at(edge);
-            Some(CutError {
-                dose: row.arm?,
-                cut: *cut,
-                effective: (model.outcome)(row.arm?, value),
-            })
-        })
-        .collect()
 }

@@ -5,7 +5,6 @@
 //! is computed from anything missing, and then counts as 0, also under `Not` and `Or`.
 
 mod check;
-mod compile;
 mod display;
 mod error;
 mod implies;
@@ -15,8 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use compile::check_spec;
-pub use error::{ProgramError, SpecError};
+pub use error::ProgramError;
 pub(crate) use implies::Implications;
 pub(crate) use reads::{Reads, range_of};
 
@@ -139,11 +137,14 @@ pub struct Cell {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Total {
-    /// Its name, such as `AUC24,ss` or `squares`.
+    /// Its name, such as `sum` or `sum of squares`.
     pub label: String,
-    /// What is added once per twin of the row's population when the total is read.
-    pub offset: i64,
-    /// The value of one: the total is (offset * population + sum) * unit.
+    /// 1 for a sum of values, 2 for a sum of squares.
+    pub power: u8,
+    /// What is taken off every value before.
+    pub about: f64,
+    /// What one is worth: the sum of (value - about)^power over the row's population, its first cell, is the
+    /// opened integer times this.
     pub unit: f64,
     /// What is added up.
     pub what: TotalOf,

@@ -1,20 +1,60 @@
-//! What a study asks, as a scenario file writes it.
+//! What a study asks, as a scenario file writes it, and its program.
+
+mod accuracy;
+mod compile;
+mod condition;
+mod error;
+mod question;
+mod rows;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A dose study: a model, its arms, and how the outcome is divided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+use crate::{additive::AdditiveModel, catalogue::Given};
+
+pub use accuracy::{RowAccuracy, accuracy};
+pub use condition::{Comparison, Filter};
+pub use error::SpecError;
+pub(crate) use question::Question;
+pub(crate) use rows::Subject;
+
+/// A study: a model, its arms, and what is counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudySpec {
-    /// The model's name in the registry, such as `vancomycin-goti-2018`.
+    /// The model's name in the catalogue, such as `vancomycin-goti-2018`; absent with a model of one's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
-    /// The daily doses in mg, ascending.
+    /// A model that was fitted elsewhere, instead of one of the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additive: Option<AdditiveModel>,
+    /// The output that is studied; the model's first one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The model's parameters by key: doses, times, steps. Those not named have their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Given>,
+    /// Values of the model's arm parameter, ascending; none gives one row at the parameters as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<f64>,
-    /// The cuts of the outcome in the model's unit (vancomycin: AUC24 in mg*h/L), ascending.
+    /// The cuts of the output in its unit (vancomycin: AUC24 in mg*h/L), ascending. Categories, flags and choices have
+    /// their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<f64>,
-    /// A finer division of the outcome at one arm.
+    /// Who is in the study, decided under encryption: conditions such as `age_years >= 65` or `sex = male`, all of
+    /// which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<Filter>,
+    /// A finer division of the output at one arm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<HistogramSpec>,
+    /// The output's divisions against those of something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossSpec>,
+    /// Whether mean and standard deviation of the output are opened for every arm.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mean: bool,
     /// The smallest number of twins in a cell that may be opened, counted without any one hospital's.
     #[serde(default = "default_k")]
     pub k: u32,
@@ -24,12 +64,35 @@ pub struct StudySpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistogramSpec {
-    /// The daily dose in mg; one within the model's range, often one of the arms.
-    pub arm: f64,
+    /// The value of the arm parameter, often one of the arms; absent in a study without arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<f64>,
     /// The edges between the bins, ascending; the first and the last bin are open-ended.
     pub edges: Vec<f64>,
 }
 
+/// A cross-table: the divisions of the study's output against those of a feature or another output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossSpec {
+    /// An axis of the twin, an output of the study's model, or `MODEL.OUTPUT` of another model on the same twin.
+    pub by: String,
+    /// The cuts of it; none for categories and flags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<f64>,
+    /// The edges of the study's own output; its cuts if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<f64>,
+    /// The value of the arm parameter; the first arm if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<f64>,
+}
+
 fn default_k() -> u32 {
     10
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

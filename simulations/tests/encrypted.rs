@@ -366,13 +366,13 @@ fn the_vancomycin_study_is_the_same_encrypted_and_clear_at_the_real_parameters()
     let spec = StudySpec {
         arms: vec![1000.0, 2000.0],
         histogram: Some(HistogramSpec {
-            arm: 1000.0,
+            arm: Some(1000.0),
             edges: vec![400.0],
         }),
         k: 2,
         ..vancomycin_study()
     };
-    let program = Program::compile(&spec, &schema).unwrap();
+    let program = spec.compile().unwrap();
     let crcl = |values: &[f64]| {
         values
             .iter()

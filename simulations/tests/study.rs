@@ -8,8 +8,9 @@ use organtwin_simulations::{
     measure::vancomycin_study,
     plan,
     program::{Cell, Op, Row, RowKind, TableOn},
-    reference, render,
+    render,
     schema::{Axis, Plane, Scale},
+    study,
 };
 use proptest::prelude::*;
 use tfhe::shortint::parameters::v1_8::V1_8_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128 as REAL;
@@ -26,7 +27,7 @@ fn context() -> PlanContext {
 }
 
 fn compile(spec: &StudySpec) -> Result<Program, SpecError> {
-    Program::compile(spec, &Schema::kidney())
+    spec.compile()
 }
 
 fn planned(spec: &StudySpec) -> Plan {
@@ -49,7 +50,7 @@ fn coinciding_cuts_are_decided_once() {
 fn equal_cells_are_counted_once() {
     let spec = StudySpec {
         histogram: Some(HistogramSpec {
-            arm: 1000.0,
+            arm: Some(1000.0),
             edges: vec![400.0, 600.0],
         }),
         ..vancomycin_study()
@@ -76,13 +77,8 @@ fn the_forecast_of_the_vancomycin_study_is_within_its_bounds() {
     assert!(forecast.bootstraps_per_twin <= 30);
     assert!(forecast.log2_failure < -100.0, "{}", forecast.log2_failure);
     assert!(forecast.noise_level <= 4.0, "{}", forecast.noise_level);
-    assert!(
-        forecast.largest_cut_error < 0.002 * 1000.0,
-        "{}",
-        forecast.largest_cut_error
-    );
-    for cut in &forecast.cuts {
-        assert!((cut.effective / cut.cut - 1.0).abs() < 0.002, "{cut:?}");
+    for row in study::accuracy(&vancomycin_study()).unwrap() {
+        assert!(row.other_cell <= 0.005, "{row:?}");
     }
     assert_eq!(
         forecast.bootstraps_all_nodes,
@@ -207,9 +203,10 @@ fn a_study_that_makes_no_sense_is_refused_with_what_would() {
         arms: vec![100.0, 1000.0],
         ..base()
     });
-    assert!(matches!(low, SpecError::ArmOutOfRange { dose: 100.0, .. }));
+    assert!(low.to_string().contains("100"), "{low}");
+    assert!(matches!(low, SpecError::Parameter(_)));
     let histogram = Some(HistogramSpec {
-        arm: 9000.0,
+        arm: Some(9000.0),
         edges: vec![400.0],
     });
     assert!(matches!(
@@ -217,10 +214,10 @@ fn a_study_that_makes_no_sense_is_refused_with_what_would() {
             histogram,
             ..base()
         }),
-        SpecError::ArmOutOfRange { dose: 9000.0, .. }
+        SpecError::Parameter(_)
     ));
     let histogram = Some(HistogramSpec {
-        arm: 1000.0,
+        arm: Some(1000.0),
         edges: vec![400.0, 300.0],
     });
     assert!(matches!(
@@ -230,24 +227,12 @@ fn a_study_that_makes_no_sense_is_refused_with_what_would() {
         }),
         SpecError::NotAscending { .. }
     ));
-    for cuts in [
-        vec![600.0, 400.0],
-        vec![400.0, 400.0],
-        vec![-1.0],
-        vec![f64::NAN],
-    ] {
+    for cuts in [vec![600.0, 400.0], vec![400.0, 400.0], vec![f64::NAN]] {
         assert!(matches!(
             refuse(StudySpec { cuts, ..base() }),
             SpecError::NotAscending { .. }
         ));
     }
-    assert_eq!(
-        refuse(StudySpec {
-            arms: vec![],
-            ..base()
-        }),
-        SpecError::Empty { list: "arms" }
-    );
     assert_eq!(
         refuse(StudySpec { k: 0, ..base() }),
         SpecError::KTooSmall(0)
@@ -513,34 +498,6 @@ proptest! {
         let expected = table[node] * (16 - fraction) + next * fraction;
         let on = TableOn { axis: "age_years".to_owned(), values: table, missing: None };
         prop_assert_eq!(clear::table_at(&schema, &on, &weights), Some(expected));
-    }
-
-    /// The clear counts are those of the formula, except for patients within half a grid step of a cut.
-    #[test]
-    fn clear_and_reference_differ_only_beside_a_cut(
-        values in proptest::collection::vec(2.0..150.0_f64, 40..80),
-    ) {
-        let schema = Schema::kidney();
-        let spec = StudySpec { k: 1, ..vancomycin_study() };
-        let features: Vec<Features> =
-            values.iter().map(|value| one("crcl_goti_ml_min", *value)).collect();
-        let twins: Vec<Weights> = features.iter().map(|f| encode(&schema, f).unwrap()).collect();
-        let hospitals = BTreeMap::from([(1, twins.len()), (2, 1)]);
-        let program = compile(&spec).unwrap();
-        let plan = plan(&program, &schema, &PlanContext { hospitals, ..context() }).unwrap();
-        let counts = clear::evaluate(&plan, &twins);
-        let reference = reference::evaluate(&spec, &features).unwrap();
-        // Half a step is 0.24 % of the clearance, 0.19 % of the outcome.
-        for (row, cut) in reference.iter().zip(plan.program().rows()) {
-            let beside = features.iter().filter(|f| {
-                let outcome = reference::outcome(&spec.model, row.dose, f).unwrap();
-                cut.edges.iter().any(|edge| (outcome / edge - 1.0).abs() < 0.002)
-            }).count() as u64;
-            let first = plan.cells_of_row(reference.iter().position(|r| r == row).unwrap());
-            for (cell, expected) in first.iter().zip(&row.counts) {
-                prop_assert!(counts[*cell].abs_diff(*expected) <= beside);
-            }
-        }
     }
 }
 

@@ -236,8 +236,8 @@ impl Consortium {
             model: "vancomycin-goti-2018".into(),
             arms: vec![1000.0, 2000.0],
             cuts: vec![400.0, 600.0],
-            histogram: None,
             k: 2,
+            ..StudySpec::default()
         }
     }
 

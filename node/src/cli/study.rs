@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use organtwin_simulations::{Program, Schema};
 
 use super::Common;
 use super::failure::{Failure, read_file};
@@ -77,7 +76,9 @@ pub(crate) fn read_study(path: &std::path::Path) -> Result<StudyRequest, Failure
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text".into()))?;
     let request: StudyRequest = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Program::compile(&request.study, &Schema::kidney())
+    request
+        .study
+        .compile()
         .map_err(|error| wrong(error.to_string()))?;
     Ok(request)
 }
@@ -266,7 +267,12 @@ fn forecast_text(forecast: &Forecast) -> String {
         ),
         (
             "rounding",
-            format!("at most {:.3} {}", forecast.error, forecast.error_unit),
+            format!(
+                "at most {:.3} {unit}, within {:.3} {unit} for 95 % of random patients",
+                forecast.error,
+                forecast.error_p95,
+                unit = forecast.error_unit
+            ),
         ),
         ("opened", format!("{} blocks", forecast.blocks)),
     ]);

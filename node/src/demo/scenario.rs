@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use organtwin_simulations::{Program, Schema, StudySpec};
+use organtwin_simulations::StudySpec;
 use organtwin_threshold::{Committee, Passive};
 use serde::{Deserialize, Serialize};
 
@@ -239,7 +239,7 @@ impl Scenario {
             bail!("cohort.limit: expected at least 1, got 0; leave it out for all patients");
         }
         self.ingest_policy()?;
-        Program::compile(&self.study.study, &Schema::kidney()).context("study.study")?;
+        self.study.study.compile().context("study.study")?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use organtwin_protocol::roster::Roster;
 use organtwin_protocol::shard::{ranking, shards};
 use organtwin_protocol::study::{self, Phase, Study};
 use organtwin_protocol::tally;
-use organtwin_simulations::{Plan, Schema};
+use organtwin_simulations::{Plan, Schema, study::RowAccuracy};
 use organtwin_threshold::{PartyId, Security};
 
 use super::command::Command;
@@ -364,7 +364,12 @@ impl Node {
 }
 
 /// The forecast card of a plan.
-pub(super) fn forecast(plan: &Plan, twins: &TwinListFacts, seconds_per_bootstrap: f64) -> Forecast {
+pub(super) fn forecast(
+    plan: &Plan,
+    accuracy: &[RowAccuracy],
+    twins: &TwinListFacts,
+    seconds_per_bootstrap: f64,
+) -> Forecast {
     let forecast = plan.forecast();
     let per_shard = forecast.bootstraps_per_shard * forecast.shards as u64;
     let mut notes = vec![
@@ -377,18 +382,16 @@ pub(super) fn forecast(plan: &Plan, twins: &TwinListFacts, seconds_per_bootstrap
             forecast.bootstraps_finish
         ),
     ];
-    notes.extend(
-        forecast
-            .cuts
-            .iter()
-            .filter(|cut| (cut.effective - cut.cut).abs() > 0.01 * cut.cut)
-            .map(|cut| {
-                format!(
-                    "at {} mg the cut {} is computed at {:.1}",
-                    cut.dose, cut.cut, cut.effective
-                )
-            }),
-    );
+    notes.extend(accuracy.iter().map(|row| {
+        format!(
+            "{}: {:.2} % of random patients lie on the other side of a cut than by the textbook formula",
+            row.row,
+            100.0 * row.other_cell
+        )
+    }));
+    let largest = |of: &dyn Fn(&RowAccuracy) -> Option<f64>| {
+        accuracy.iter().filter_map(of).fold(0.0, f64::max)
+    };
     Forecast {
         twins: twins.count,
         twins_per_hospital: twins
@@ -404,7 +407,8 @@ pub(super) fn forecast(plan: &Plan, twins: &TwinListFacts, seconds_per_bootstrap
         seconds: forecast.seconds,
         seconds_per_bootstrap,
         bytes_per_peer: forecast.shard_bytes * forecast.shards as u64,
-        error: forecast.largest_cut_error,
+        error: largest(&|row| row.worst),
+        error_p95: largest(&|row| row.p95),
         error_unit: plan.program().unit().to_owned(),
         blocks: count(forecast.blocks),
         notes,

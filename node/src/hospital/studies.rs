@@ -12,7 +12,7 @@ use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
-use organtwin_simulations::{Plan, Schema, StudyResult, StudySpec, render};
+use organtwin_simulations::{Plan, Schema, StudyResult, StudySpec, render, study::accuracy};
 use organtwin_threshold::PartyId;
 
 use super::command::Reply;
@@ -212,8 +212,10 @@ impl Node {
             &self.circumstances()?,
         )?;
         let seconds_per_bootstrap = self.seconds_per_bootstrap.unwrap_or(0.0);
+        let accuracy = accuracy(spec).map_err(PlanningError::from)?;
         Ok(super::status::forecast(
             &plan,
+            &accuracy,
             &facts,
             seconds_per_bootstrap,
         ))

@@ -208,9 +208,11 @@ pub struct Forecast {
     pub seconds_per_bootstrap: f64,
     /// Bytes sent to each peer.
     pub bytes_per_peer: u64,
-    /// Error of the integers against the textbook formula, in `error_unit`.
+    /// Largest error of the integers against the textbook formula on random patients, in `error_unit`.
     pub error: f64,
-    /// Clinical unit of `error`.
+    /// Error that 95 % of random patients keep, in `error_unit`.
+    pub error_p95: f64,
+    /// Clinical unit of the errors.
     pub error_unit: String,
     /// Blocks to open.
     pub blocks: u32,

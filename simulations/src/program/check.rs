@@ -200,11 +200,10 @@ impl Program {
         }
         for (index, total) in row.totals.iter().enumerate() {
             let wrong = |what: String| (format!("total {index}"), what);
-            if !(total.unit.is_finite() && total.unit > 0.0)
-                || total.offset.unsigned_abs() > LARGEST_THRESHOLD
-            {
+            let positive = total.unit.is_finite() && total.unit > 0.0;
+            if !positive || !total.about.is_finite() || !matches!(total.power, 1 | 2) {
                 return Err(wrong(
-                    "its unit must be positive and its offset within 2^40".to_owned(),
+                    "its unit must be positive, its zero finite and its power 1 or 2".to_owned(),
                 ));
             }
             match &total.what {

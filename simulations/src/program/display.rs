@@ -93,7 +93,8 @@ impl fmt::Display for Program {
             }
             for Total {
                 label,
-                offset,
+                power,
+                about,
                 unit,
                 what,
             } in &row.totals
@@ -104,7 +105,7 @@ impl fmt::Display for Program {
                 };
                 writeln!(
                     f,
-                    "    {label}: {unit} * ({offset} * population + sum of {what})"
+                    "    {label}, (x - {about})^{power}: {unit} * sum of {what}"
                 )?;
             }
         }

@@ -1,0 +1,282 @@
+//! Sums as values at the nodes of axes and planes.
+
+use super::CompileError;
+use crate::{formula::OneFeature, program::NodeId};
+
+/// The summand of one axis or plane at its nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// The axis or plane.
+    pub(crate) name: String,
+    /// The nodes of the first axis; 1 for an axis alone.
+    rows: usize,
+    /// The nodes of the second axis, or of the only one.
+    columns: usize,
+    /// The values, the first axis slower.
+    pub(crate) values: Vec<f64>,
+    /// The value of a twin without the feature; the sum is missing if there is none.
+    pub(crate) missing: Option<f64>,
+}
+
+/// A sum: constant, parts by name, and bits with what each adds.
+#[derive(Clone, Default)]
+pub(crate) struct Flat<'f> {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) bits: Vec<(NodeId, f64)>,
+    pub(crate) constant: f64,
+    /// The functions of single axes with their factors, for evaluation between the nodes.
+    pub(crate) functions: Vec<(f64, &'f OneFeature)>,
+}
+
+impl Part {
+    pub(crate) fn line(
+        name: &str,
+        values: Vec<f64>,
+        missing: Option<f64>,
+    ) -> Result<Self, CompileError> {
+        Self::grid(name, 1, values.len(), values, missing)
+    }
+
+    pub(crate) fn grid(
+        name: &str,
+        rows: usize,
+        columns: usize,
+        values: Vec<f64>,
+        missing: Option<f64>,
+    ) -> Result<Self, CompileError> {
+        match values
+            .iter()
+            .chain(&missing)
+            .position(|value| !value.is_finite())
+        {
+            Some(node) => Err(CompileError::NotFinite {
+                name: name.to_owned(),
+                node,
+            }),
+            None => Ok(Self {
+                name: name.to_owned(),
+                rows,
+                columns,
+                values,
+                missing,
+            }),
+        }
+    }
+
+    /// Adds another part of the same axis or plane.
+    pub(crate) fn add(&mut self, other: &Self, factor: f64) {
+        for (value, more) in self.values.iter_mut().zip(&other.values) {
+            *value += factor * more;
+        }
+        self.missing = self
+            .missing
+            .zip(other.missing)
+            .map(|(own, more)| own + factor * more);
+    }
+
+    /// The values at the nodes and of a missing feature.
+    fn all(&self) -> impl Iterator<Item = f64> + '_ {
+        self.values.iter().chain(&self.missing).copied()
+    }
+
+    /// The distance between the lowest and the highest value.
+    pub(crate) fn range(&self) -> f64 {
+        let low = self.all().fold(f64::INFINITY, f64::min);
+        let high = self.all().fold(f64::NEG_INFINITY, f64::max);
+        high - low
+    }
+
+    /// The values clamped to what matters for ascending cuts, and the width of the window.
+    ///
+    /// Every cell of the grid that a cut crosses keeps its values; beyond them only the side matters.
+    pub(crate) fn around(&self, cuts: &[f64]) -> (Self, f64) {
+        let low = cuts.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = cuts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let crossed = cuts
+            .iter()
+            .filter_map(|cut| {
+                let corners = self.cells().filter(|corners| {
+                    corners.iter().any(|value| value >= cut)
+                        && corners.iter().any(|value| value < cut)
+                });
+                corners
+                    .flatten()
+                    .map(|value| (value - cut).abs())
+                    .max_by(f64::total_cmp)
+            })
+            .max_by(f64::total_cmp);
+        let nearest = self
+            .all()
+            .flat_map(|value| cuts.iter().map(move |cut| (value - cut).abs()))
+            .min_by(f64::total_cmp);
+        let margin = crossed.or(nearest).unwrap_or(1.0).max(1e-9);
+        let clamp = |value: &f64| value.clamp(low - margin, high + margin);
+        let part = Self {
+            values: self.values.iter().map(clamp).collect(),
+            missing: self.missing.as_ref().map(clamp),
+            ..self.clone()
+        };
+        (part, high - low + 2.0 * margin)
+    }
+
+    /// The corners of every cell of the grid.
+    fn cells(&self) -> impl Iterator<Item = Vec<f64>> + '_ {
+        let (rows, columns) = (self.rows, self.columns);
+        let last_row = rows.saturating_sub(1).max(1);
+        (0..last_row).flat_map(move |row| {
+            (0..columns.saturating_sub(1)).map(move |column| {
+                [
+                    (row, column),
+                    (row, column + 1),
+                    (row + 1, column),
+                    (row + 1, column + 1),
+                ]
+                .into_iter()
+                .filter(|(row, _)| *row < rows)
+                .filter_map(|(row, column)| self.values.get(row * columns + column))
+                .copied()
+                .collect()
+            })
+        })
+    }
+}
+
+impl Flat<'_> {
+    /// The only part of a sum without bits.
+    pub(crate) fn only_part(&self) -> Option<&Part> {
+        match self.parts.as_slice() {
+            [only] if self.bits.is_empty() => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The sum at a value of the only axis.
+    pub(crate) fn at(&self, value: f64) -> f64 {
+        self.functions
+            .iter()
+            .map(|(factor, function)| factor * function(value))
+            .sum::<f64>()
+            + self.constant
+    }
+
+    /// The distance between the lowest and the highest sum.
+    pub(crate) fn range(&self) -> f64 {
+        let bits: f64 = self.bits.iter().map(|(_, value)| value.abs()).sum();
+        self.parts.iter().map(Part::range).sum::<f64>() + bits
+    }
+
+    /// The number of which every summand is a whole multiple, if the range has at most so many of them.
+    pub(crate) fn whole_unit(&self, most: f64) -> Option<f64> {
+        let values = || {
+            self.parts
+                .iter()
+                .flat_map(Part::all)
+                .chain(self.bits.iter().map(|(_, value)| *value))
+        };
+        let unit = values().fold(0.0, common);
+        let fits = unit > 0.0
+            && self.range() / unit <= most
+            && values().all(|value| {
+                let units = value / unit;
+                (units - libm::round(units)).abs() < 1e-6
+            });
+        fits.then_some(unit)
+    }
+
+    /// Adds another sum times a factor.
+    pub(crate) fn plus(&self, other: &Self, factor: f64) -> Self {
+        let mut sum = Flat {
+            functions: Vec::new(),
+            ..self.clone()
+        };
+        for part in &other.parts {
+            match sum.parts.iter_mut().find(|known| known.name == part.name) {
+                Some(known) => known.add(part, factor),
+                None => {
+                    let mut new = part.clone();
+                    for value in new.values.iter_mut().chain(&mut new.missing) {
+                        *value *= factor;
+                    }
+                    sum.parts.push(new);
+                }
+            }
+        }
+        for (bit, value) in &other.bits {
+            match sum.bits.iter_mut().find(|(known, _)| known == bit) {
+                Some((_, known)) => *known += factor * value,
+                None => sum.bits.push((*bit, factor * value)),
+            }
+        }
+        sum.bits.retain(|(_, value)| *value != 0.0);
+        sum.constant += factor * other.constant;
+        Flat {
+            parts: sum.parts,
+            bits: sum.bits,
+            constant: sum.constant,
+            functions: Vec::new(),
+        }
+    }
+}
+
+/// The greatest number of which both are whole multiples, up to rounding.
+fn common(a: f64, b: f64) -> f64 {
+    let (mut a, mut b) = (a.abs(), b.abs());
+    while b > 1e-7 {
+        let rest = a - b * libm::floor(a / b + 1e-9);
+        (a, b) = (b, rest.max(0.0));
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(values: &[f64]) -> Part {
+        Part::line("a", values.to_vec(), None).unwrap()
+    }
+
+    fn flat(parts: Vec<Part>) -> Flat<'static> {
+        Flat {
+            parts,
+            ..Flat::default()
+        }
+    }
+
+    #[test]
+    fn points_have_a_whole_unit_and_other_tables_none() {
+        assert_eq!(
+            flat(vec![line(&[0.0, 1.5, 3.0, 7.5])]).whole_unit(2000.0),
+            Some(1.5)
+        );
+        assert_eq!(
+            flat(vec![line(&[0.0, 0.2, 0.5])])
+                .whole_unit(2000.0)
+                .map(|u| (u * 10.0).round()),
+            Some(1.0)
+        );
+        assert_eq!(
+            flat(vec![line(&[0.0, 0.317_13, 1.0])]).whole_unit(2000.0),
+            None
+        );
+    }
+
+    #[test]
+    fn the_window_of_a_cut_keeps_every_crossed_cell() {
+        let part = line(&[0.0, 1.0, 3.0, 9.0, 50.0]);
+        let (near, width) = part.around(&[4.0]);
+        assert_eq!(near.values, [0.0_f64.max(-1.0), 1.0, 3.0, 9.0, 9.0]);
+        assert!((width - 10.0).abs() < 1e-12);
+        // No cell is crossed: all that is left is the side.
+        let (near, _) = part.around(&[60.0]);
+        assert!(near.values.iter().all(|value| *value < 60.0));
+    }
+
+    #[test]
+    fn a_part_without_a_finite_value_is_refused() {
+        assert!(matches!(
+            Part::line("a", vec![0.0, f64::NAN], None),
+            Err(CompileError::NotFinite { node: 1, .. })
+        ));
+    }
+}
