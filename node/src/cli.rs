@@ -9,6 +9,7 @@ mod ceremony;
 mod doctor;
 mod failure;
 mod hospital;
+mod model;
 mod output;
 mod params;
 mod roster;
@@ -58,6 +59,9 @@ enum Command {
     /// Plan, propose, decide and read studies
     #[command(subcommand)]
     Study(study::StudyCommand),
+    /// The clinical models: list them, show what they need, evaluate one for one patient
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Export a study's transcript, and check one without any key
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -108,6 +112,7 @@ impl Command {
             Self::Ceremony(command) => command.output(),
             Self::Twin(command) => command.output(),
             Self::Study(command) => command.output(),
+            Self::Model(command) => command.output(),
             Self::Audit(command) => command.output(),
             Self::Params(args) => args.output,
             Self::Bench(args) => args.output,
@@ -130,6 +135,7 @@ impl Command {
             Self::Ceremony(command) => command.run(),
             Self::Twin(command) => command.run(),
             Self::Study(command) => command.run(),
+            Self::Model(command) => command.run(),
             Self::Audit(command) => command.run(),
             Self::Params(args) => params::run(&args),
             Self::Bench(args) => bench::run(&args),

@@ -129,6 +129,26 @@ fn an_unknown_model_or_an_arm_out_of_range_is_refused_before_a_node_is_asked() {
 }
 
 #[test]
+fn every_study_in_the_documents_compiles() {
+    let root = tempfile::tempdir().unwrap();
+    let repository = scenarios().join("..");
+    let mut seen = 0;
+    for page in ["README.md", "docs/studies.md", "docs/operations.md"] {
+        let page = std::fs::read_to_string(repository.join(page)).unwrap();
+        for block in page.split("```toml\n").skip(1) {
+            let (block, _) = block.split_once("```").unwrap();
+            if block.contains("[study]") {
+                // Only the node is missing.
+                let message = plan(root.path(), block).expect(3).json()["message"].to_string();
+                assert!(message.contains("organtwin run"), "{message}: {block}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5, "{seen} studies");
+}
+
+#[test]
 fn the_same_invitations_give_every_hospital_the_same_roster() {
     let root = tempfile::tempdir().unwrap();
     let dirs: Vec<PathBuf> = ["a", "b", "c", "d"]

@@ -53,6 +53,7 @@ pub(crate) fn text(path: &Path) -> &str {
 }
 
 /// The committed scenarios.
+#[allow(dead_code, reason = "not every file of tests runs scenarios")]
 pub(crate) fn scenarios() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }

@@ -168,7 +168,8 @@ fn known_keys(model: &Model) -> Vec<&'static str> {
 }
 
 /// The known key that is nearest to one that is not known, or all of them.
-pub(crate) fn hint(key: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn hint(key: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|candidate| (distance(key, candidate), candidate))
