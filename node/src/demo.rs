@@ -35,7 +35,8 @@ const POLL: Duration = Duration::from_secs(1);
 /// `organtwin demo`.
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// A scenario by name (vancomycin, small-cohort, hospital-killed, two-rejections, three-hospitals) or a file.
+    /// A scenario by name (vancomycin, small-cohort, hospital-killed, two-rejections, three-hospitals,
+    /// external-validation) or a file.
     #[arg(long, value_name = "FILE|NAME")]
     pub scenario: Option<String>,
     /// Where the hospitals' directories are kept; a second run with the same directory reuses the key. Without it a
@@ -242,9 +243,10 @@ impl Demo {
     }
 
     fn twins(&self, hospitals: &mut Hospitals, files: &[HospitalFiles]) -> Result<u32> {
-        self.say.step(
-            "Each hospital encrypts its own patients' kidney twins and swaps them with its peers",
-        );
+        let organ = crate::planning::organ_of(&self.scenario.study.study)?;
+        self.say.step(&format!(
+            "Each hospital encrypts its own patients' {organ} twins and swaps them with its peers"
+        ));
         let limit = self
             .scenario
             .limit_per_hospital()
@@ -258,22 +260,24 @@ impl Demo {
             .collect();
         for (hospital, files) in hospitals.living().zip(files) {
             let held: TwinsView = hospital.command(&["twin", "list"])?;
-            if !held.own.is_empty() {
+            let own = held.own.iter().filter(|twin| twin.organ == organ).count();
+            if own > 0 {
                 self.say.note(&format!(
                     "{}: {} twins of an earlier run",
-                    hospital.name,
-                    held.own.len()
+                    hospital.name, own
                 ));
                 continue;
             }
-            let mut args = vec!["twin", "ingest"];
+            let mut args = vec!["twin", "ingest", "--organ", organ.as_str()];
             args.extend(limit.iter().flat_map(|limit| ["--limit", limit.as_str()]));
             args.extend(
                 windows
                     .iter()
                     .flat_map(|window| ["--window", window.as_str()]),
             );
-            args.extend([path_text(&files.patients)?, path_text(&files.observations)?]);
+            for path in &files.0 {
+                args.push(path_text(path)?);
+            }
             let report: IngestSummary = hospital.command(&args)?;
             self.say.note(&format!(
                 "{}: {} patients in, {} refused, {} warnings, {} bytes a twin",

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use organtwin_protocol::codec::{self, ByteString, CodecError};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::manifest::{Gate, MAX_SCENARIO_BYTES, Manifest, ProgramFacts, RowFacts};
-use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, SpecError, StudySpec, plan};
+use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, Schema, SpecError, StudySpec, plan,
+};
 use organtwin_threshold::{Committee, Family, ParameterSet, PartyId};
 
 /// The machine and key that a plan is made for. Only the forecast's seconds depend on the machine.
@@ -76,6 +77,16 @@ impl Circumstances {
     }
 }
 
+/// The organ whose twins a study reads.
+pub fn organ_of(spec: &StudySpec) -> Result<String, PlanningError> {
+    Ok(spec.organ()?.to_owned())
+}
+
+/// The schema of the twins that a study reads.
+pub fn schema_of(spec: &StudySpec) -> Result<Schema, PlanningError> {
+    Ok(spec.schema()?)
+}
+
 /// Plans a study over so many twins of each hospital.
 pub fn plan_of(
     spec: &StudySpec,
@@ -83,7 +94,7 @@ pub fn plan_of(
     committee: &Committee,
     circumstances: &Circumstances,
 ) -> Result<Plan, PlanningError> {
-    let schema = spec.schema()?;
+    let schema = schema_of(spec)?;
     let program = spec.compile_for(&schema)?;
     let context = PlanContext {
         hospitals: hospitals

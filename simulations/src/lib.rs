@@ -40,6 +40,7 @@ pub mod result;
 pub mod schema;
 pub mod study;
 pub mod twin;
+pub mod validation;
 
 pub use encode::{EncodeError, Features, Weights, encode};
 pub use engine::{Engine, EngineError};

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
-use organtwin_simulations::{Schema, encode};
+use organtwin_simulations::encode;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -19,6 +19,7 @@ use crate::hospital::{
     CeremonyStatus, DepositReport, Forecast, NodeHandle, NodeStatus, PreparedTwin, ResultView,
     StudyRequest, StudyView, TwinsView,
 };
+use crate::twins;
 
 /// Most twins of one deposit.
 const MAX_TWINS: usize = 10_000;
@@ -92,14 +93,14 @@ async fn deposit(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Deposit
         return Err(Problem::usage(detail));
     }
     let own = node.twins().await?.own;
-    let mut taken: BTreeSet<String> = own
+    let mut taken: BTreeSet<(String, String)> = own
         .into_iter()
         .filter(|twin| !twin.withdrawn)
-        .map(|twin| twin.local_id)
+        .map(|twin| (twin.organ, twin.local_id))
         .collect();
     let mut prepared = Vec::with_capacity(request.twins.len());
     for (position, twin) in request.twins.into_iter().enumerate() {
-        if !taken.insert(twin.local_id.clone()) {
+        if !taken.insert((twin.organ.clone(), twin.local_id.clone())) {
             let detail = format!(
                 "twin {} of the request is deposited already, or twice in it",
                 position + 1
@@ -127,11 +128,11 @@ fn encoded(position: usize, twin: TwinInput) -> Result<PreparedTwin, Problem> {
             "expected a local_id of 1 to {MAX_LOCAL_ID} letters, digits, - or _"
         )));
     }
-    if twin.organ != "kidney" {
-        return Err(refuse("expected the organ kidney".into()));
-    }
-    let weights =
-        encode(&Schema::kidney(), &twin.features).map_err(|error| refuse(error.to_string()))?;
+    let Some(schema) = twins::schema(&twin.organ) else {
+        let organs = twins::organs().join(", ");
+        return Err(refuse(format!("expected an organ among {organs}")));
+    };
+    let weights = encode(&schema, &twin.features).map_err(|error| refuse(error.to_string()))?;
     Ok(PreparedTwin {
         local_id: twin.local_id,
         organ: twin.organ,

@@ -29,7 +29,7 @@ fn answer(command: Command) {
             }));
         }
         Command::Deposit { twins, reply } => {
-            let slots = organtwin_simulations::Schema::kidney().slots();
+            let slots = crate::twins::schema("kidney").unwrap().slots();
             assert!(twins.iter().all(|twin| twin.weights.len() == slots));
             let deposited = twins.into_iter().map(|twin| DepositedTwin {
                 local_id: twin.local_id,

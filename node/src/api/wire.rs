@@ -19,7 +19,7 @@ pub struct LocateRequest {
 pub struct TwinInput {
     /// The hospital's own name for the patient, at most 64 bytes: a pseudonym, never an identifier of the source system.
     pub local_id: String,
-    /// `kidney`.
+    /// `kidney`, `liver` or `heart`; all twins of one deposit are of one organ.
     pub organ: String,
     /// Values by the names of the organ's axes; null or absent is missing.
     pub features: Features,

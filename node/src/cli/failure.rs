@@ -7,6 +7,7 @@ use crate::api::{ClientError, ServeError};
 use crate::fhir::ReadError;
 use crate::hospital::{NodeError, StartError};
 use crate::private_file::PrivateFileError;
+use crate::twins::PrepareError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -87,6 +88,15 @@ impl From<ReadError> for Failure {
         match error {
             ReadError::Io { .. } => Self::Environment(error.to_string()),
             _ => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Read(error) => error.into(),
+            PrepareError::Organ { .. } => Self::Usage(error.to_string()),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::Common;
 use super::failure::{Failure, read_file};
 use super::output::{Output, bar, bytes, lines, say, short, table};
 use crate::hospital::{Forecast, StudyRequest, StudyView};
+use crate::models;
 
 const MAX_STUDY_FILE: u64 = 64 * 1024;
 const POLL: Duration = Duration::from_millis(400);
@@ -75,7 +76,20 @@ pub(crate) fn read_study(path: &std::path::Path) -> Result<StudyRequest, Failure
     let bytes = read_file(path, MAX_STUDY_FILE)?;
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text".into()))?;
-    let request: StudyRequest = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+    let study = table.get_mut("study").and_then(toml::Value::as_table_mut);
+    let request: StudyRequest = match study {
+        Some(study) if study.contains_key("additive") => {
+            let base = path.parent().unwrap_or(std::path::Path::new("."));
+            models::resolve(study, models::beside(base)).map_err(wrong)?;
+            table.try_into()
+        }
+        // Read from the text where that is possible: its errors name the line.
+        _ => toml::from_str(&text),
+    }
+    .map_err(|error| wrong(error.to_string()))?;
     request
         .study
         .compile()

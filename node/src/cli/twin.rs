@@ -13,14 +13,14 @@ use super::output::{Output, bytes, table};
 use crate::api::{DepositRequest, TwinInput};
 use crate::fhir::{Feature, Finding, FindingCode, Ingest, Outcome, Policy, Pseudonyms};
 use crate::hospital::TwinsView;
-use crate::{kidney, private_file};
+use crate::{private_file, twins};
 
 /// In the identity folder: makes the pseudonyms of this hospital's patients.
 pub(super) const PSEUDONYM_KEY: &str = "pseudonym.key";
 
 #[derive(Subcommand)]
 pub(super) enum TwinCommand {
-    /// Read FHIR R4 bulk files (NDJSON) and deposit encrypted kidney twins
+    /// Read feature files (CSV, NDJSON) or FHIR R4 bulk files and deposit encrypted twins
     Ingest(IngestArgs),
     /// List the twins that this node knows of
     List(Common),
@@ -32,6 +32,9 @@ pub(super) enum TwinCommand {
 pub(super) struct IngestArgs {
     #[command(flatten)]
     common: Common,
+    /// The organ whose twins are made: kidney, liver or heart
+    #[arg(long, value_name = "ORGAN", default_value = "kidney")]
+    organ: String,
     /// Take only the first N patients that are accepted
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -44,7 +47,7 @@ pub(super) struct IngestArgs {
     /// Print every warning, not only their number
     #[arg(long)]
     verbose: bool,
-    /// Files Patient.ndjson and Observation.ndjson, or folders that hold them
+    /// Feature files with a column `patient`, or Patient.ndjson and Observation.ndjson, or folders that hold them
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -126,8 +129,9 @@ fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {
     let policy = Policy {
         windows: args.windows.iter().copied().collect(),
     };
+    let pseudonyms = Pseudonyms::new(*key);
     let (mut ingest, mut prepared) =
-        kidney::prepare(&args.files, &policy, &Pseudonyms::new(*key), args.limit)?;
+        twins::prepare(&args.organ, &args.files, &policy, &pseudonyms, args.limit)?;
 
     let mut deposited = 0;
     let mut bytes_per_twin = 0;
@@ -136,7 +140,7 @@ fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {
         let own = client.twins()?.own;
         let known: BTreeSet<String> = own
             .into_iter()
-            .filter(|twin| !twin.withdrawn)
+            .filter(|twin| !twin.withdrawn && twin.organ == args.organ)
             .map(|twin| twin.local_id)
             .collect();
         prepared.retain(|twin| !known.contains(&twin.pseudonym));
@@ -156,7 +160,7 @@ fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {
         if !prepared.is_empty() {
             let twins = prepared.into_iter().map(|twin| TwinInput {
                 local_id: twin.pseudonym,
-                organ: "kidney".into(),
+                organ: args.organ.clone(),
                 features: twin.features,
             });
             let report = client.deposit(&DepositRequest {

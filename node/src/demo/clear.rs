@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::scenario::{HospitalFiles, Scenario};
 use crate::fhir::Pseudonyms;
-use crate::kidney::prepare;
-use crate::planning::{Circumstances, REAL_PARAMETERS, plan_of};
+
+use crate::planning::{Circumstances, REAL_PARAMETERS, organ_of, plan_of};
+use crate::twins::prepare;
 
 /// What the consortium must have opened.
 pub(super) struct Clear {
@@ -24,11 +25,12 @@ pub(super) struct Clear {
 pub(super) fn evaluate(scenario: &Scenario, files: &[HospitalFiles]) -> Result<Clear> {
     let mut twins: BTreeMap<u8, Vec<Weights>> = BTreeMap::new();
     let policy = scenario.ingest_policy()?;
+    let organ = organ_of(&scenario.study.study)?;
     for (number, files) in (1u8..).zip(files) {
-        let paths = [files.patients.clone(), files.observations.clone()];
         // Pseudonyms play no part in the numbers.
         let (_, prepared) = prepare(
-            &paths,
+            &organ,
+            &files.0,
             &policy,
             &Pseudonyms::new([0; 32]),
             scenario.limit_per_hospital(),

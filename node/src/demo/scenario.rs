@@ -9,6 +9,7 @@ use organtwin_threshold::{Committee, Passive};
 use serde::{Deserialize, Serialize};
 
 use crate::fhir::{Feature, Policy};
+use crate::models;
 
 /// The scenarios that the program carries, by name.
 pub(super) const CARRIED: [(&str, &str); 5] = [
@@ -78,8 +79,8 @@ pub(super) struct Consortium {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cohort {
-    /// `synthea` (carried by the program) or a directory with `hospital-N/{Patient,Observation}.ndjson`,
-    /// relative to the scenario file.
+    /// `synthea` or `heart-disease` (carried by the program), or a directory with one folder `hospital-N` per hospital, of FHIR
+    /// bulk files or feature files, relative to the scenario file.
     pub data: PathBuf,
     /// Most patients in all, the same share of every hospital.
     #[serde(default)]
@@ -162,7 +163,8 @@ impl Scenario {
     pub(super) fn read(name: Option<&str>) -> Result<(Self, PathBuf)> {
         let name = name.unwrap_or("vancomycin");
         if let Some((_, text)) = CARRIED.iter().find(|(carried, _)| *carried == name) {
-            let scenario = Self::parse(text).with_context(|| format!("scenario '{name}'"))?;
+            let scenario =
+                Self::parse(text, carried_model).with_context(|| format!("scenario '{name}'"))?;
             return Ok((scenario, PathBuf::from(".")));
         }
         let path = Path::new(name);
@@ -180,16 +182,36 @@ impl Scenario {
             "{name}: a scenario is at most {MAX_SCENARIO} bytes, this file has {size}"
         );
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
-        let scenario = Self::parse(&text).with_context(|| name.to_owned())?;
         let base = path
             .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        Ok((scenario, base.unwrap_or(Path::new(".")).to_owned()))
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let scenario = Self::parse(&text, models::beside(base)).with_context(|| name.to_owned())?;
+        Ok((scenario, base.to_owned()))
     }
 
     /// Parses and checks everything that can be checked before a process is started.
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let scenario: Self = toml::from_str(text)?;
+    pub(super) fn parse(
+        text: &str,
+        load: impl Fn(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<Self> {
+        let mut table: toml::Table = text.parse()?;
+        let study = table
+            .get_mut("study")
+            .and_then(|section| section.get_mut("study"))
+            .and_then(toml::Value::as_table_mut);
+        let names_a_file = match study {
+            Some(study) if study.contains_key("additive") => {
+                models::resolve(study, load).map_err(anyhow::Error::msg)?;
+                true
+            }
+            _ => false,
+        };
+        // Read from the text where that is possible: its errors name the line.
+        let scenario: Self = match names_a_file {
+            true => table.try_into()?,
+            false => toml::from_str(text)?,
+        };
         scenario.check()?;
         Ok(scenario)
     }
@@ -280,13 +302,8 @@ impl Scenario {
     }
 }
 
-/// The bulk files of one hospital, copied to a place the nodes can read.
-pub(super) struct HospitalFiles {
-    /// `Patient.ndjson`.
-    pub patients: PathBuf,
-    /// `Observation.ndjson`.
-    pub observations: PathBuf,
-}
+/// The files of one hospital, at a place that the nodes can read.
+pub(super) struct HospitalFiles(pub Vec<PathBuf>);
 
 macro_rules! carried_data {
     ($($number:literal),*) => {
@@ -297,7 +314,52 @@ macro_rules! carried_data {
     };
 }
 
+/// A model file that a carried scenario names.
+fn carried_model(file: &str) -> Result<Vec<u8>, String> {
+    let found = MODELS.iter().find(|(name, _)| *name == file);
+    found
+        .map(|(_, bytes)| bytes.to_vec())
+        .ok_or_else(|| format!("{file}: the program does not carry it"))
+}
+
 const SYNTHEA: [(&[u8], &[u8]); 4] = carried_data!("1", "2", "3", "4");
+
+macro_rules! carried_features {
+    ($($number:literal),*) => {
+        [$(include_bytes!(concat!("../../../scenarios/data/heart-disease/hospital-", $number, "/features.csv")).as_slice()),*]
+    };
+}
+
+const HEART_DISEASE: [&[u8]; 4] = carried_features!("1", "2", "3", "4");
+
+/// The model files that carried scenarios name.
+const MODELS: [(&str, &[u8]); 1] = [(
+    "data/heart-disease/model.json",
+    include_bytes!("../../../scenarios/data/heart-disease/model.json"),
+)];
+
+/// The files of hospital `number` in a data set that the program carries.
+fn carried_files(data: &Path, number: usize) -> Result<Option<Vec<(&'static str, &'static [u8])>>> {
+    let files = |number: usize| match data.to_str() {
+        Some("synthea") => SYNTHEA.get(number - 1).map(|(patients, observations)| {
+            vec![
+                ("Patient.ndjson", *patients),
+                ("Observation.ndjson", *observations),
+            ]
+        }),
+        Some("heart-disease") => HEART_DISEASE
+            .get(number - 1)
+            .map(|features| vec![("features.csv", *features)]),
+        _ => None,
+    };
+    match (files(1), files(number)) {
+        (None, _) => Ok(None),
+        (_, Some(files)) => Ok(Some(files)),
+        (Some(_), None) => bail!(
+            "cohort.data: the carried data set has four hospitals, hospital {number} was asked for"
+        ),
+    }
+}
 
 /// Finds the files of hospital `number`; what the program carries is written below `work`.
 pub(super) fn hospital_files(
@@ -307,40 +369,24 @@ pub(super) fn hospital_files(
     number: usize,
 ) -> Result<HospitalFiles> {
     let name = format!("hospital-{number}");
-    if cohort.data == Path::new("synthea") {
-        let Some((patients, observations)) = SYNTHEA.get(number - 1) else {
-            bail!(
-                "cohort.data: the carried data set has {} hospitals, hospital {number} was asked for",
-                SYNTHEA.len()
-            );
-        };
+    if let Some(carried) = carried_files(&cohort.data, number)? {
         let dir = work.join("data").join(&name);
         std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        let files = HospitalFiles {
-            patients: dir.join("Patient.ndjson"),
-            observations: dir.join("Observation.ndjson"),
-        };
-        for (path, bytes) in [
-            (&files.patients, patients),
-            (&files.observations, observations),
-        ] {
-            std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        let mut files = Vec::new();
+        for (name, bytes) in carried {
+            let path = dir.join(name);
+            std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+            files.push(path);
         }
-        return Ok(files);
+        return Ok(HospitalFiles(files));
     }
     let dir = base.join(&cohort.data).join(name);
-    let files = HospitalFiles {
-        patients: dir.join("Patient.ndjson"),
-        observations: dir.join("Observation.ndjson"),
-    };
-    for path in [&files.patients, &files.observations] {
-        ensure!(
-            path.is_file(),
-            "cohort.data: expected the file {}, which does not exist",
-            path.display()
-        );
-    }
-    Ok(files)
+    ensure!(
+        dir.is_dir(),
+        "cohort.data: expected the folder {}, which does not exist",
+        dir.display()
+    );
+    Ok(HospitalFiles(vec![dir]))
 }
 
 #[cfg(test)]
@@ -359,7 +405,8 @@ mod tests {
     #[test]
     fn every_carried_scenario_is_sound() {
         for (name, text) in CARRIED {
-            Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            Scenario::parse(text, carried_model)
+                .unwrap_or_else(|error| panic!("{name}: {error:#}"));
         }
     }
 
@@ -379,7 +426,10 @@ mod tests {
                 "votes.reject",
             ),
         ] {
-            let error = format!("{:#}", Scenario::parse(&with(from, to)).unwrap_err());
+            let error = format!(
+                "{:#}",
+                Scenario::parse(&with(from, to), carried_model).unwrap_err()
+            );
             assert!(error.contains(word), "{from} -> {to}: {error}");
         }
     }

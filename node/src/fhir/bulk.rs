@@ -50,11 +50,24 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// A folder holds nothing to read.
-    #[error("{path} holds no .ndjson file; a FHIR bulk export has one file per resource type")]
+    #[error(
+        "{path} holds no .ndjson or .csv file; a FHIR bulk export has one file per resource type"
+    )]
     Empty {
         /// The folder.
         path: PathBuf,
     },
+    /// A feature file has a column that means nothing, or lacks the one that it needs.
+    #[error("{path}: {what}")]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        what: String,
+    },
+    /// Feature files and FHIR files in one ingest.
+    #[error("feature files and FHIR files cannot be ingested together: give one kind at a time")]
+    Mixed,
     /// A bound was passed.
     #[error("more than {limit} {what}; split the export and ingest its parts one after the other")]
     TooMany {

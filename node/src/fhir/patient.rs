@@ -8,7 +8,6 @@ use super::bulk::{Measured, Reading, Record, Unusable};
 use super::codes::Feature;
 use super::report::{Finding, FindingCode};
 use super::time;
-use crate::kidney;
 
 /// Ages, in completed years, for which the kidney formulas hold.
 const ADULT_YEARS: std::ops::RangeInclusive<i32> = 18..=115;
@@ -85,7 +84,7 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
         }
     }
 
-    let sex = record.gender.as_deref().and_then(kidney::sex);
+    let sex = record.gender.as_deref().and_then(sex_of);
     if sex.is_none() {
         let detail = "the formulas need the gender female or male";
         reasons.push(Finding::new(FindingCode::SexUnknown, None, detail));
@@ -100,6 +99,15 @@ pub(super) fn judge(record: &Record, policy: &Policy) -> Assessment {
         _ => Err(reasons),
     };
     Assessment { source, warnings }
+}
+
+/// The two administrative genders that the formulas know, by their FHIR code.
+fn sex_of(gender: &str) -> Option<Sex> {
+    match gender {
+        "female" => Some(Sex::Female),
+        "male" => Some(Sex::Male),
+        _ => None,
+    }
 }
 
 fn age(

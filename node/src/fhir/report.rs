@@ -138,7 +138,7 @@ impl Pseudonyms {
         Self(Zeroizing::new(key))
     }
 
-    fn of(&self, patient: &str) -> String {
+    pub(crate) fn of(&self, patient: &str) -> String {
         let hash = blake3::keyed_hash(&self.0, patient.as_bytes());
         hex::encode(
             hash.as_bytes()
@@ -224,6 +224,26 @@ pub fn assess(
 }
 
 impl Ingest {
+    /// The report of files with one patient a row.
+    pub(crate) fn of_rows(
+        patients: Vec<PatientReport>,
+        line_problems: Vec<LineProblem>,
+        malformed_lines: usize,
+    ) -> Self {
+        let mut ingest = Self {
+            schema: "organtwin.ingest/1".into(),
+            accepted: 0,
+            refused: 0,
+            malformed_lines,
+            line_problems,
+            orphan_observations: 0,
+            skipped_resources: 0,
+            patients,
+        };
+        ingest.recount();
+        ingest
+    }
+
     /// Turns an accepted patient into a refused one.
     pub fn refuse(&mut self, index: usize, reason: Finding) {
         if let Some(patient) = self.patients.get_mut(index) {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::statement::{Batch, Body};
 use organtwin_protocol::twin::{MAX_TWINS_PER_STATEMENT, TwinEntry};
-use organtwin_simulations::Schema;
 use organtwin_threshold::inputs::{BatchBodies, MAX_POLYNOMIALS};
 use organtwin_threshold::{PartyId, PieceId};
 use zeroize::Zeroizing;
@@ -21,6 +20,7 @@ use super::peers::{PieceSecret, Private};
 use super::view::{DepositReport, DepositedTwin, PreparedTwin};
 use crate::jobs;
 use crate::net::Response;
+use crate::twins as organ_twins;
 
 /// Most twins in one call of `deposit`.
 const MAX_TWINS_PER_DEPOSIT: usize = 10_000;
@@ -87,7 +87,6 @@ impl Node {
     }
 
     fn check_deposit(&self, twins: &[PreparedTwin]) -> Result<u16, NodeError> {
-        let schema = Schema::kidney();
         if self.key.is_none() {
             return Err(NodeError::not_ready(
                 "there is no joint key yet",
@@ -101,6 +100,18 @@ impl Node {
             );
             return Err(NodeError::usage(what, "deposit in smaller parts"));
         }
+        let organ = twins.first().map_or("", |twin| twin.organ.as_str());
+        if twins.iter().any(|twin| twin.organ != organ) {
+            return Err(NodeError::usage(
+                "expected twins of one organ, got several".to_owned(),
+                "make one deposit for each organ",
+            ));
+        }
+        let Some(schema) = organ_twins::schema(organ) else {
+            let organs = organ_twins::organs().join(", ");
+            let what = format!("expected twins of one of {organs}");
+            return Err(NodeError::usage(what, "name one of these organs"));
+        };
         if let Some(twin) = twins
             .iter()
             .find(|twin| twin.weights.len() != schema.slots())
@@ -348,7 +359,9 @@ impl Node {
         organ: &str,
         entries: &[TwinEntry],
     ) -> Result<(), NodeError> {
-        let schema = Digest::new(Schema::kidney().digest());
+        let schema = organ_twins::schema(organ)
+            .ok_or_else(|| NodeError::Bug(format!("deposited twins of no organ: {organ}")))?;
+        let schema = Digest::new(schema.digest());
         // A statement lists twins by their public name, whatever the order of their slots.
         let mut entries = entries.to_vec();
         entries.sort_by_key(|entry| entry.id);
@@ -368,19 +381,26 @@ impl Node {
 
     /// States that twins are held, those whose bytes are what their deposit says.
     pub(super) fn acknowledge(&mut self, twins: &[Digest]) -> Result<(), NodeError> {
-        let slots: BTreeMap<Digest, u32> = self
+        let slots: BTreeMap<Digest, (u32, Digest)> = self
             .fold
             .facts()
             .deposits
             .values()
-            .map(|deposit| (deposit.twin.digest, deposit.slots))
+            .map(|deposit| (deposit.twin.digest, (deposit.slots, deposit.schema)))
             .collect();
-        let expected = Schema::kidney().slots();
+        let schemas = organ_twins::schemas();
         let mut held = Vec::new();
         for digest in twins {
-            let Some(slots) = slots.get(digest) else {
+            let Some((slots, schema)) = slots.get(digest) else {
                 continue;
             };
+            let Some((_, schema)) = schemas.iter().find(|(known, _)| known == schema) else {
+                self.note_fault(format!(
+                    "twin {digest}: this version does not know its schema; it is not acknowledged"
+                ));
+                continue;
+            };
+            let expected = schema.slots();
             let length = self
                 .store
                 .blobs()

@@ -9,7 +9,7 @@ use organtwin_protocol::roster::Roster;
 use organtwin_protocol::shard::{ranking, shards};
 use organtwin_protocol::study::{self, Phase, Study};
 use organtwin_protocol::tally;
-use organtwin_simulations::{Plan, Schema, study::RowAccuracy};
+use organtwin_simulations::{Plan, study::RowAccuracy};
 use organtwin_threshold::{PartyId, Security};
 
 use super::command::Command;
@@ -165,10 +165,11 @@ impl Node {
     }
 
     fn eligible_per_hospital(&self) -> BTreeMap<u8, u32> {
-        let schema = Digest::new(Schema::kidney().digest());
         let mut per_hospital = BTreeMap::new();
-        for twin in study::eligible_twins(&self.fold, &self.fold.heads(), &schema) {
-            *per_hospital.entry(twin.depositor.get()).or_insert(0) += 1;
+        for (schema, _) in crate::twins::schemas() {
+            for twin in study::eligible_twins(&self.fold, &self.fold.heads(), &schema) {
+                *per_hospital.entry(twin.depositor.get()).or_insert(0) += 1;
+            }
         }
         per_hospital
     }

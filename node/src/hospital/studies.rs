@@ -12,7 +12,7 @@ use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
-use organtwin_simulations::{Plan, Schema, StudyResult, StudySpec, render, study::accuracy};
+use organtwin_simulations::{Plan, StudyResult, StudySpec, render, study::accuracy};
 use organtwin_threshold::PartyId;
 
 use super::command::Reply;
@@ -204,7 +204,7 @@ impl Node {
     }
 
     fn forecast(&self, spec: &StudySpec) -> Result<Forecast, NodeError> {
-        let (_, facts) = self.eligible_now()?;
+        let (_, facts) = self.eligible_now(spec)?;
         let plan = planning::plan_of(
             spec,
             &facts.per_hospital,
@@ -222,8 +222,8 @@ impl Node {
     }
 
     /// The list of the twins that a study proposed now would contain.
-    fn eligible_now(&self) -> Result<(TwinList, TwinListFacts), NodeError> {
-        let schema = Digest::new(Schema::kidney().digest());
+    fn eligible_now(&self, spec: &StudySpec) -> Result<(TwinList, TwinListFacts), NodeError> {
+        let schema = Digest::new(planning::schema_of(spec)?.digest());
         let twins = study::eligible_twins(&self.fold, &self.fold.heads(), &schema);
         let list = TwinList::sorted(twins).map_err(|error| {
             NodeError::not_ready(
@@ -259,7 +259,7 @@ impl Node {
                 "change it in the study file or leave it out for seven days",
             ));
         }
-        let (list, facts) = self.eligible_now()?;
+        let (list, facts) = self.eligible_now(&request.study)?;
         let plan = planning::plan_of(
             &request.study,
             &facts.per_hospital,

@@ -119,7 +119,7 @@ pub struct CeremonyStatus {
 pub struct PreparedTwin {
     /// The hospital's own name for the patient; stays in the local store.
     pub local_id: String,
-    /// "kidney".
+    /// "kidney", "liver" or "heart".
     pub organ: String,
     /// Weights of every slot, as the schema orders them.
     pub weights: Vec<u32>,
