@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use organtwin_protocol::codec::{self, ByteString, CodecError};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::manifest::{Gate, MAX_SCENARIO_BYTES, Manifest, ProgramFacts, RowFacts};
-use organtwin_simulations::{NoiseModel, Plan, PlanContext, PlanError, Schema, SpecError, StudySpec, plan,
+use organtwin_simulations::{
+    NoiseModel, Plan, PlanContext, PlanError, Schema, SpecError, StudySpec, plan,
 };
 use organtwin_threshold::{Committee, Family, ParameterSet, PartyId};
 
