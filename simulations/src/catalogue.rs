@@ -11,6 +11,9 @@ pub mod heart;
 pub mod input;
 pub mod kidney;
 pub mod liver;
+#[cfg(test)]
+pub(crate) mod on_grid;
+pub mod pharmacokinetics;
 pub mod values;
 
 use crate::formula::Formula;
@@ -172,7 +175,13 @@ pub struct Example {
 /// Every model of the catalogue.
 #[must_use]
 pub fn registry() -> Vec<&'static Model> {
-    [kidney::MODELS, liver::MODELS, heart::MODELS].concat()
+    [
+        kidney::MODELS,
+        liver::MODELS,
+        heart::MODELS,
+        pharmacokinetics::MODELS,
+    ]
+    .concat()
 }
 
 /// Finds a model by its name.

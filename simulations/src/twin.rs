@@ -4,6 +4,7 @@ mod angiography;
 pub mod heart;
 pub mod kidney;
 pub mod liver;
+pub(crate) mod pharmacology;
 
 use crate::{
     Features, Schema,

@@ -8,6 +8,7 @@ mod circulation;
 mod history;
 mod laboratory;
 mod liver;
+pub mod pharmacology;
 
 pub use body::{AGE, BMI, HEIGHT, SEX, WEIGHT};
 pub use circulation::{
@@ -127,6 +128,7 @@ const DICTIONARY: &[&[&Input]] = &[
     circulation::ALL,
     liver::ALL,
     angiography::ALL,
+    pharmacology::ALL,
 ];
 
 /// Every quantity of the dictionary, once.

@@ -7,9 +7,10 @@ use crate::{
         input::{AGE, CREATININE, EGFR, Sex, UACR, WEIGHT},
         kidney::{
             ckd_epi_2021::egfr_ckd_epi_2021,
-            cockcroft_gault::{cockcroft_gault, crcl_goti},
+            cockcroft_gault::cockcroft_gault,
             kfre,
         },
+        pharmacokinetics::vancomycin_goti,
     },
     schema::{Axis, Scale},
 };
@@ -42,10 +43,7 @@ pub(super) fn twin() -> Twin {
     use Scale::{Linear, Log};
     let feature = Feature::new;
     let axis = Axis::continuous;
-    Twin {
-        id: "kidney/2",
-        organ: "kidney",
-        features: vec![
+    let mut features = vec![
             feature(axis(CREATININE.key, "mg/dL", Log, 0.1, 25.0), |v| {
                 v.get(CREATININE.key)
             }),
@@ -56,9 +54,7 @@ pub(super) fn twin() -> Twin {
             feature(clearance("crcl_ml_min", "mL/min"), |v| {
                 renal(v).map(|(scr, age, weight, sex)| cockcroft_gault(scr, age, weight, sex))
             }),
-            feature(clearance("crcl_goti_ml_min", "mL/min"), |v| {
-                renal(v).map(|(scr, age, weight, sex)| crcl_goti(scr, age, weight, sex))
-            }),
+            feature(clearance("crcl_goti_ml_min", "mL/min"), vancomycin_goti::effective_crcl),
             feature(clearance(EGFR.key, "mL/min/{1.73_m2}"), egfr),
             sex(),
             feature(axis(UACR.key, "mg/g", Log, 0.1, 30_000.0), |v| {
@@ -69,7 +65,14 @@ pub(super) fn twin() -> Twin {
                 let (age, uacr) = (v.get(AGE.key)?, v.get(UACR.key)?);
                 kfre::predictor(age, Sex::of(v)?, egfr(v)?, uacr)
             }),
-        ],
-        planes: Vec::new(),
+        ];
+    // What drug models read.
+    let (more, planes) = super::pharmacology::kidney();
+    features.extend(more);
+    Twin {
+        id: "kidney/2",
+        organ: "kidney",
+        features,
+        planes,
     }
 }

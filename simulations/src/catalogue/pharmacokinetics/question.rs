@@ -1,0 +1,294 @@
+//! What is asked of a course of concentrations, and how it comes out of a twin.
+
+use super::{
+    course::{Course, Response},
+    regimen::{Names, Regimen},
+};
+use crate::{
+    catalogue::{Output, OutputKind, Tolerance, Values, class::band},
+    formula::{Additive, Formula, Link, Term},
+};
+
+/// Below this every concentration and area counts as this.
+const FLOOR: f64 = 1e-6;
+/// The hours above a threshold.
+const HOURS_ABOVE: &str = "hours_above";
+/// The hours below a threshold.
+const HOURS_BELOW: &str = "hours_below";
+
+/// One number about the concentrations of a patient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Question {
+    Auc24,
+    Average,
+    PeakSteady,
+    TroughSteady,
+    At(f64),
+    Peak(f64, f64),
+    Trough(f64, f64),
+    Area(f64, f64),
+}
+
+impl Question {
+    fn answer(self, response: &Response, regimen: &Regimen) -> f64 {
+        let course = |until: f64| Course::new(response, &regimen.doses(until), until);
+        let steady = || Course::steady(response, regimen.repeated(), regimen.interval());
+        let (start, end) = (response.lag(), response.lag() + regimen.interval());
+        let answer = match self {
+            Self::Auc24 => regimen.daily() * response.area(),
+            Self::Average => regimen.daily() * response.area() / 24.0,
+            Self::PeakSteady => steady().peak(start, end),
+            Self::TroughSteady => steady().trough(start, end),
+            Self::At(hour) => course(hour).at(hour),
+            Self::Peak(from, to) => course(to).peak(from, to),
+            Self::Trough(from, to) => course(to).trough(from, to),
+            Self::Area(from, to) => course(to).area(from, to),
+        };
+        answer.max(FLOOR)
+    }
+}
+
+/// The hours of a window with concentrations on one side of a threshold, counted at the middles of equal parts of it.
+struct Hours {
+    at: Vec<Question>,
+    /// The hours of each part.
+    each: f64,
+    threshold: f64,
+    above: bool,
+}
+
+/// What an output asks.
+enum Asked {
+    One(Question),
+    Hours(Hours),
+}
+
+impl Asked {
+    fn of(output: &str, names: &Names, parameters: &Values) -> Option<Self> {
+        let (from, to) = (parameters.of("from_h"), parameters.of("to_h"));
+        let (from, to) = (from.min(to), from.max(to));
+        if output == HOURS_ABOVE || output == HOURS_BELOW {
+            let parts = libm::round(parameters.of("samples")).clamp(1.0, 64.0);
+            let each = (to - from) / parts;
+            let mut at = Vec::new();
+            let mut part = 0.5;
+            while part < parts {
+                at.push(Question::At(from + part * each));
+                part += 1.0;
+            }
+            return Some(Self::Hours(Hours {
+                at,
+                each,
+                threshold: parameters.of(names.threshold),
+                above: output == HOURS_ABOVE,
+            }));
+        }
+        let known = [
+            (names.auc24_ss, Question::Auc24),
+            (names.average_ss, Question::Average),
+            (names.peak_ss, Question::PeakSteady),
+            (names.trough_ss, Question::TroughSteady),
+            (names.concentration, Question::At(parameters.of("at_h"))),
+            (names.peak, Question::Peak(from, to)),
+            (names.trough, Question::Trough(from, to)),
+            (names.auc, Question::Area(from, to)),
+        ];
+        let found = known.into_iter().find(|(key, _)| *key == output);
+        found.map(|(_, question)| Self::One(question))
+    }
+
+    fn answer(&self, response: &Response, regimen: &Regimen) -> f64 {
+        match self {
+            Self::One(question) => question.answer(response, regimen),
+            Self::Hours(hours) => hours
+                .at
+                .iter()
+                .map(|question| question.answer(response, regimen) >= hours.threshold)
+                .filter(|reached| *reached == hours.above)
+                .fold(0.0, |sum, _| sum + hours.each),
+        }
+    }
+}
+
+/// How concentrations come out of a twin.
+#[derive(Clone, Copy, Debug)]
+pub enum Reads {
+    /// From one axis.
+    Axis {
+        /// The axis.
+        axis: &'static str,
+        /// The response at a value of the axis and a factor of the clearance.
+        system: fn(f64, f64) -> Response,
+    },
+    /// From one plane.
+    Plane {
+        /// The plane.
+        plane: &'static str,
+        /// The response at the values of both axes and a factor of the clearance.
+        system: fn(f64, f64, f64) -> Response,
+    },
+    /// From two axes if there is one compartment: ln C = g(elimination rate) - ln V.
+    OneCompartment {
+        /// The axis from which the volume comes.
+        volume_axis: &'static str,
+        /// The volume in L at a value of that axis.
+        volume: fn(f64) -> f64,
+        /// The axis of the elimination rate in 1/h.
+        rate_axis: &'static str,
+        /// The response in a volume of 1 L at a rate.
+        response: fn(f64) -> Response,
+    },
+}
+
+impl Reads {
+    /// An output as a formula; nothing for categories.
+    #[must_use]
+    pub fn formula(self, output: &str, names: &Names, parameters: &Values) -> Option<Formula> {
+        let number = match Asked::of(output, names, parameters)? {
+            Asked::One(question) => self.logarithm(question, names, parameters),
+            Asked::Hours(hours) => {
+                let part = |question: &Question| {
+                    let concentration = self.logarithm(*question, names, parameters);
+                    let condition = if hours.above {
+                        concentration.at_least(hours.threshold)
+                    } else {
+                        concentration.below(hours.threshold)
+                    };
+                    Term::If {
+                        condition,
+                        value: hours.each,
+                    }
+                };
+                Additive::sum(hours.at.iter().map(part).collect())
+            }
+        };
+        Some(Formula::Number(number))
+    }
+
+    fn logarithm(self, question: Question, names: &Names, parameters: &Values) -> Additive {
+        let regimen = Regimen::read(names, parameters);
+        let factor = parameters.of("clearance_factor");
+        let ln = move |response: &Response| libm::log(question.answer(response, &regimen));
+        let terms = match self {
+            Self::Axis { axis, system } => {
+                vec![Term::axis(axis, move |value| ln(&system(value, factor)))]
+            }
+            Self::Plane { plane, system } => vec![Term::plane(plane, move |first, second| {
+                ln(&system(first, second, factor))
+            })],
+            Self::OneCompartment {
+                volume_axis,
+                volume,
+                rate_axis,
+                response,
+            } => vec![
+                Term::axis(volume_axis, move |value| -libm::log(volume(value))),
+                Term::axis(rate_axis, move |rate| ln(&response(factor * rate))),
+            ],
+        };
+        Additive::linked(terms, Link::exp())
+    }
+}
+
+/// A category of another output by a target range: its key, the other output's, and the range.
+pub type Target = (&'static str, &'static str, &'static [f64]);
+
+/// Every output of a patient whose response is known, and the categories by target.
+#[must_use]
+pub fn reference(
+    names: &Names,
+    parameters: &Values,
+    response: &Response,
+    targets: &[Target],
+) -> Values {
+    let regimen = Regimen::read(names, parameters);
+    let mut out = Values::default();
+    for output in &outputs(names) {
+        if let Some(asked) = Asked::of(output.key, names, parameters) {
+            out.set(output.key, asked.answer(response, &regimen));
+        }
+    }
+    classify(&mut out, targets);
+    out
+}
+
+/// Sets the categories by target of the outputs that are there.
+pub fn classify(out: &mut Values, targets: &[Target]) {
+    for (key, of, cuts) in targets {
+        if let Some(value) = out.get(of) {
+            out.set(key, band(value, cuts));
+        }
+    }
+}
+
+const fn number(
+    key: &'static str,
+    unit: &'static str,
+    title: &'static str,
+    tolerance: Tolerance,
+) -> Output {
+    Output {
+        key,
+        unit,
+        title,
+        kind: OutputKind::Number {
+            decimals: 3,
+            tolerance,
+        },
+    }
+}
+
+/// The outputs about concentrations, the area at steady state first.
+pub const fn outputs(names: &Names) -> [Output; 10] {
+    let near = Tolerance::Relative(0.02);
+    // One part of a day with the usual number of samples.
+    let part = Tolerance::Absolute(1.01);
+    let (unit, area) = (names.unit, names.area_unit);
+    [
+        number(
+            names.auc24_ss,
+            area,
+            "area under the concentration over 24 hours at steady state",
+            near,
+        ),
+        number(names.average_ss, unit, "average at steady state", near),
+        number(names.peak_ss, unit, "peak at steady state", near),
+        number(names.trough_ss, unit, "trough at steady state", near),
+        number(names.concentration, unit, "concentration at an hour", near),
+        number(names.peak, unit, "highest in the window", near),
+        number(names.trough, unit, "lowest in the window", near),
+        number(names.auc, area, "area in the window", near),
+        number(
+            HOURS_ABOVE,
+            "h",
+            "hours of the window with at least the threshold, counted at samples",
+            part,
+        ),
+        number(
+            HOURS_BELOW,
+            "h",
+            "hours of the window below the threshold, counted at samples",
+            part,
+        ),
+    ]
+}
+
+/// The outputs about concentrations, and two categories by target.
+pub const fn outputs_with(names: &Names, first: Output, second: Output) -> [Output; 12] {
+    let [a, b, c, d, e, f, g, h, i, j] = outputs(names);
+    [a, b, c, d, e, f, g, h, i, j, first, second]
+}
+
+/// The category of another output by a target range.
+pub const fn target(title: &'static str, (key, of, cuts): Target) -> Output {
+    Output {
+        key,
+        unit: "1",
+        title,
+        kind: OutputKind::Category {
+            of,
+            cuts,
+            labels: &["below", "within", "above"],
+        },
+    }
+}

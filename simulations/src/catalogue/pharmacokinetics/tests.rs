@@ -1,0 +1,133 @@
+use super::*;
+use crate::catalogue::{
+    Values,
+    on_grid::{gives_its_examples, parameters, worst},
+};
+
+#[test]
+fn every_reference_gives_its_worked_examples() {
+    for model in MODELS {
+        gives_its_examples(model);
+    }
+}
+
+/// The concentrations of a model at some hours.
+fn concentrations(
+    model: &Model,
+    inputs: &Values,
+    given: &[(&str, f64)],
+    key: &str,
+    hours: &[f64],
+) -> Vec<f64> {
+    let at = |hour: &f64| {
+        let mut given = given.to_vec();
+        given.push(("at_h", *hour));
+        (model.reference)(inputs, &parameters(model, &given)).of(key)
+    };
+    hours.iter().map(at).collect()
+}
+
+fn series(got: &[f64], expected: &[f64], relative: f64) {
+    for (got, expected) in got.iter().zip(expected) {
+        assert!(
+            (got - expected).abs() <= relative * expected,
+            "got {got}, expected {expected}"
+        );
+    }
+    assert_eq!(got.len(), expected.len());
+}
+
+/// A man of 68 years and 70 kg with a clearance of 60 mL/min.
+fn sixty() -> Values {
+    Values::from_pairs([
+        ("creatinine_mg_dl", 70.0 / 60.0),
+        ("age_years", 68.0),
+        ("weight_kg", 70.0),
+        ("sex", 1.0),
+        ("haemodialysis", 0.0),
+    ])
+}
+
+#[test]
+fn vancomycin_by_goti_gives_the_published_course() {
+    let hours = [1.0, 2.0, 4.0, 8.0, 12.0, 13.0, 24.0, 48.0, 72.0];
+    let got = concentrations(
+        &vancomycin_goti::MODEL,
+        &sixty(),
+        &[],
+        "concentration_mg_l",
+        &hours,
+    );
+    let expected = [
+        15.906, 13.866, 11.095, 8.315, 7.004, 22.676, 12.008, 18.455, 21.994,
+    ];
+    series(&got, &expected, 1e-4);
+}
+
+#[test]
+fn vancomycin_by_thomson_gives_the_published_course() {
+    let hours = [1.0, 2.0, 4.0, 8.0, 12.0, 13.0, 24.0, 48.0, 72.0];
+    let model = &vancomycin_thomson::MODEL;
+    let got = concentrations(model, &sixty(), &[], "concentration_mg_l", &hours);
+    let expected = [
+        20.091, 18.116, 14.835, 10.269, 7.451, 27.021, 11.214, 15.655, 18.319,
+    ];
+    series(&got, &expected, 1e-4);
+}
+
+#[test]
+fn gentamicin_by_staatz_gives_the_published_course() {
+    let patient = Values::from_pairs([
+        ("creatinine_mg_dl", 1.0),
+        ("age_years", 77.0),
+        ("weight_kg", 72.0),
+        ("sex", 1.0),
+    ]);
+    let hours = [0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 24.0];
+    let model = &gentamicin_staatz::MODEL;
+    let got = concentrations(model, &patient, &[], "concentration_mg_l", &hours);
+    series(
+        &got,
+        &[16.710, 14.892, 11.928, 7.939, 4.108, 2.541, 0.966],
+        5e-4,
+    );
+}
+
+#[test]
+fn theophylline_gives_the_fitted_course() {
+    let hours = [0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 24.0];
+    let patient = Values::from_pairs([("weight_kg", 70.0)]);
+    let model = &theophylline_theoph::MODEL;
+    let got = concentrations(model, &patient, &[], "concentration_mg_l", &hours);
+    let expected = [
+        3.1647, 5.2225, 7.3576, 8.2476, 7.2867, 6.1507, 4.7541, 3.6743, 1.3109,
+    ];
+    series(&got, &expected, 1e-4);
+}
+
+#[test]
+fn concentrations_on_the_grid_are_within_two_percent() {
+    let narrow = [
+        ("creatinine_mg_dl", 0.5, 4.0),
+        ("age_years", 18.0, 95.0),
+        ("weight_kg", 40.0, 150.0),
+        ("height_cm", 150.0, 200.0),
+        ("paco2_mmhg", 31.0, 71.0),
+        ("apache_ii", 0.0, 39.0),
+    ];
+    let scenario = [("missed_dose", 3.0), ("to_h", 72.0), ("at_h", 60.0)];
+    for model in MODELS {
+        for output in model.outputs {
+            if (model.formula)(output.key, &parameters(model, &[])).is_none() {
+                continue;
+            }
+            for given in [&[][..], &scenario] {
+                let (most, usual, count) = worst(model, output.key, given, &narrow, 0.05);
+                println!(
+                    "{} {} {given:?}: {most:.5}, p95 {usual:.5}, {count}",
+                    model.id, output.key
+                );
+            }
+        }
+    }
+}

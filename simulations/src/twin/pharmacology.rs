@@ -1,0 +1,167 @@
+//! What drug models read of a twin: features that hold everything about a patient on which a concentration depends.
+//!
+//! A feature is missing where the model does not hold. Clearance per weight is the better axis beside the weight: at a given
+//! one, a concentration is nearly in inverse proportion to the weight, so that few nodes of weight are enough.
+
+use super::{Feature, Pair, grid};
+use crate::{
+    catalogue::{
+        Values,
+        input::{self, Sex},
+        kidney::cockcroft_gault::cockcroft_gault,
+        pharmacokinetics::{
+            digoxin_hirai, digoxin_jelliffe, gentamicin_staatz, midazolam_swart,
+            tacrolimus_andrews, theophylline_yano, vancomycin_goti,
+        },
+    },
+    schema::{Axis, Scale},
+};
+
+/// Weights in kg for which drug models are tabulated.
+pub(crate) const WEIGHTS: (f64, f64) = (40.0, 150.0);
+/// The plane of creatinine clearance per weight and weight.
+pub(crate) const RENAL: &str = "renal_dosing";
+/// Creatinine clearances in mL/min on that plane.
+pub(crate) const RENAL_RANGE: (f64, f64) = (12.0, 150.0);
+/// The plane of vancomycin by Goti 2018.
+pub(crate) const GOTI: &str = "vancomycin_goti";
+/// The plane of gentamicin by Staatz 2006.
+pub(crate) const GENTAMICIN: &str = "gentamicin";
+/// The plane of midazolam by Swart 2004.
+pub(crate) const MIDAZOLAM: &str = "midazolam";
+
+fn within(value: f64, (lo, hi): (f64, f64)) -> Option<f64> {
+    (lo..=hi).contains(&value).then_some(value)
+}
+
+/// The weight in kg, if drug models are tabulated for it.
+pub(crate) fn dosing_weight(inputs: &Values) -> Option<f64> {
+    within(inputs.get(input::WEIGHT.key)?, WEIGHTS)
+}
+
+/// The creatinine clearance in mL/min with a creatinine of at least a floor in mg/dL, if it lies in a range.
+pub(crate) fn dosing_clearance(inputs: &Values, floor: f64, range: (f64, f64)) -> Option<f64> {
+    let creatinine = inputs.get(input::CREATININE.key)?.max(floor);
+    let (age, weight) = (inputs.get(input::AGE.key)?, dosing_weight(inputs)?);
+    within(
+        cockcroft_gault(creatinine, age, weight, Sex::of(inputs)?),
+        range,
+    )
+}
+
+/// An axis by logarithm.
+fn log(name: &str, unit: &str, range: (f64, f64), nodes: u16) -> Axis {
+    grid(name, unit, Scale::Log, range, nodes)
+}
+
+/// The axes and planes of kidney twins.
+pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
+    let axes = vec![
+        Feature::new(
+            log(digoxin_hirai::AXIS, "/h", digoxin_hirai::RATES, 24),
+            digoxin_hirai::rate,
+        ),
+        Feature::new(
+            grid(digoxin_jelliffe::AXIS, "/h", Scale::Linear, digoxin_jelliffe::RATES, 16),
+            digoxin_jelliffe::rate,
+        ),
+        Feature::new(
+            log(
+                tacrolimus_andrews::AXIS,
+                "L/h",
+                tacrolimus_andrews::CLEARANCES,
+                24,
+            ),
+            tacrolimus_andrews::clearance,
+        ),
+    ];
+    let renal = Pair {
+        name: RENAL,
+        first: Feature::new(
+            log("dosing_crcl_ml_min_kg", "mL/min/kg", (0.08, 3.75), 40),
+            |v| Some(dosing_clearance(v, 0.0, RENAL_RANGE)? / dosing_weight(v)?),
+        ),
+        second: Feature::new(log("dosing_weight_kg", "kg", WEIGHTS, 5), |v| {
+            dosing_clearance(v, 0.0, RENAL_RANGE)?;
+            dosing_weight(v)
+        }),
+    };
+    let gentamicin = Pair {
+        name: GENTAMICIN,
+        first: Feature::new(
+            log("gentamicin_crcl_ml_min_kg", "mL/min/kg", (0.06, 4.225), 44),
+            |v| Some(gentamicin_staatz::crcl(v)? / dosing_weight(v)?),
+        ),
+        second: Feature::new(log("gentamicin_weight_kg", "kg", WEIGHTS, 5), |v| {
+            gentamicin_staatz::crcl(v)?;
+            dosing_weight(v)
+        }),
+    };
+    let weights = (WEIGHTS.0, vancomycin_goti::last_weight());
+    let goti = Pair {
+        name: GOTI,
+        first: Feature::new(
+            log("goti_rate_per_h", "/h", vancomycin_goti::RATES, 28),
+            vancomycin_goti::rate,
+        ),
+        second: Feature::new(
+            log(
+                "goti_weight_by_dialysis_kg",
+                "kg",
+                weights,
+                2 * vancomycin_goti::WEIGHT_NODES,
+            ),
+            vancomycin_goti::weight_by_dialysis,
+        ),
+    };
+    (axes, vec![renal, goti, gentamicin])
+}
+
+/// The axes and planes of liver twins.
+pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
+    let axes = vec![
+        Feature::new(log("weight_kg", "kg", (20.0, 350.0), 16), |v| {
+            v.get(input::WEIGHT.key)
+        }),
+        Feature::new(
+            log(
+                theophylline_yano::VOLUME_AXIS,
+                "L",
+                theophylline_yano::VOLUMES,
+                16,
+            ),
+            theophylline_yano::volume,
+        ),
+        Feature::new(
+            log(
+                theophylline_yano::RATE_AXIS,
+                "/h",
+                theophylline_yano::RATES,
+                12,
+            ),
+            theophylline_yano::rate,
+        ),
+    ];
+    let midazolam = Pair {
+        name: MIDAZOLAM,
+        first: Feature::new(
+            log(
+                "midazolam_clearance_l_h",
+                "L/h",
+                midazolam_swart::CLEARANCES,
+                20,
+            ),
+            midazolam_swart::clearance,
+        ),
+        second: Feature::new(
+            log(
+                "midazolam_exchange_l_h",
+                "L/h",
+                midazolam_swart::EXCHANGES,
+                10,
+            ),
+            midazolam_swart::exchange,
+        ),
+    };
+    (axes, vec![midazolam])
+}
