@@ -1,7 +1,9 @@
 //! Formulas in floating point on the grid of a twin: what interpolation and placing to a sixteenth of a node cost.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    catalogue::{Default_, InputKind, Model, OutputKind, Tolerance, Values},
+    catalogue::{Default_, Model, OutputKind, Tolerance, Values, check::random_patient},
     encode::position,
     formula::{Additive, Condition, Formula, Term},
     schema::{Axis, Scale, UNIT},
@@ -98,77 +100,61 @@ pub(crate) fn parameters(model: &Model, given: &[(&str, f64)]) -> Values {
     values
 }
 
-/// Pseudo-random shares from 0 to 1 for samples.
-pub(crate) fn shares(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let mixed = (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        ((mixed ^ (mixed >> 32)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// How far an output on the grid is from the reference over random patients: relative or absolute as its tolerance is.
+pub(crate) struct Errors {
+    /// The largest.
+    pub(crate) most: f64,
+    /// That of all but one in twenty.
+    pub(crate) usual: f64,
+    /// The patients with a value.
+    pub(crate) patients: usize,
 }
 
-/// A patient with every input in its plausible range, or in a narrower one.
-pub(crate) fn patient(
-    model: &Model,
-    narrow: &[(&str, f64, f64)],
-    share: &mut impl FnMut() -> f64,
-) -> Values {
-    let mut values = Values::default();
-    for input in model.inputs {
-        let own = narrow.iter().find(|(key, _, _)| *key == input.key);
-        let value = match (&input.kind, own) {
-            (_, Some((_, lo, hi))) => lo + share() * (hi - lo),
-            (InputKind::Number { lo, hi }, None) => lo + share() * (hi - lo),
-            (InputKind::Flag, None) => (share() * 2.0).floor(),
-            (InputKind::Choice { labels }, None) => (share() * labels.len() as f64).floor(),
-        };
-        values.set(input.key, value);
-    }
-    values
-}
-
-/// The worst error of an output over random patients on the grid, by its tolerance: relative or absolute, and the patients with
-/// a value. Values below `least` are left out.
-pub(crate) fn worst(
-    model: &Model,
-    output: &str,
-    given: &[(&str, f64)],
-    narrow: &[(&str, f64, f64)],
-    least: f64,
-) -> (f64, f64, u32) {
+/// The errors of every number of a model over random patients, with its parameters at their defaults or drawn at random.
+pub(crate) fn errors(model: &Model, patients: u64, random: bool) -> Vec<(&'static str, Errors)> {
     let twin = Twin::of_organ(model.organ).unwrap();
-    let parameters = parameters(model, given);
-    let Some(Formula::Number(additive)) = (model.formula)(output, &parameters) else {
-        panic!("{} {output} is no number", model.id);
-    };
-    let relative = match model.output(output).unwrap().kind {
-        OutputKind::Number {
-            tolerance: Tolerance::Absolute(_),
-            ..
-        } => false,
-        _ => true,
-    };
-    let mut share = shares(7);
-    let mut errors = Vec::new();
-    for _ in 0..3000 {
-        let inputs = patient(model, narrow, &mut share);
-        let expected = (model.reference)(&inputs, &parameters).get(output);
-        let got = number(&twin, &inputs, &additive);
-        assert_eq!(got.is_some(), expected.is_some(), "{} {output}", model.id);
-        if let (Some(got), Some(expected)) = (got, expected)
-            && expected >= least
-        {
+    let defaults = parameters(model, &[]);
+    let mut all: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for seed in 0..patients {
+        let (inputs, drawn) = random_patient(model, seed);
+        let parameters = if random { &drawn } else { &defaults };
+        let reference = (model.reference)(&inputs, parameters);
+        for output in model.outputs {
+            let Some(Formula::Number(additive)) = (model.formula)(output.key, parameters) else {
+                continue;
+            };
+            let got = number(&twin, &inputs, &additive);
+            let expected = reference.get(output.key);
+            assert_eq!(
+                got.is_some(),
+                expected.is_some(),
+                "{} {}",
+                model.id,
+                output.key
+            );
+            let (Some(got), Some(expected)) = (got, expected) else {
+                continue;
+            };
             let error = (got - expected).abs();
+            let relative = match output.kind {
+                OutputKind::Number { tolerance, .. } => matches!(tolerance, Tolerance::Relative(_)),
+                _ => false,
+            };
+            let errors = all.entry(output.key).or_default();
             errors.push(if relative { error / expected } else { error });
         }
     }
-    errors.sort_by(f64::total_cmp);
-    let count = errors.len();
-    assert!(count >= 100, "{} {output}: only {count} patients", model.id);
-    (errors[count - 1], errors[count * 95 / 100], count as u32)
+    let sorted = all.into_iter().map(|(key, mut errors)| {
+        errors.sort_by(f64::total_cmp);
+        let patients = errors.len();
+        let errors = Errors {
+            most: errors[patients - 1],
+            usual: errors[patients * 95 / 100],
+            patients,
+        };
+        (key, errors)
+    });
+    sorted.collect()
 }
 
 /// The worked examples of a model, which its reference must give.

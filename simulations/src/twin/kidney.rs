@@ -5,11 +5,7 @@ use crate::{
     catalogue::{
         Values,
         input::{AGE, CREATININE, EGFR, Sex, UACR, WEIGHT},
-        kidney::{
-            ckd_epi_2021::egfr_ckd_epi_2021,
-            cockcroft_gault::cockcroft_gault,
-            kfre,
-        },
+        kidney::{ckd_epi_2021::egfr_ckd_epi_2021, cockcroft_gault::cockcroft_gault, kfre},
         pharmacokinetics::vancomycin_goti,
     },
     schema::{Axis, Scale},
@@ -44,28 +40,31 @@ pub(super) fn twin() -> Twin {
     let feature = Feature::new;
     let axis = Axis::continuous;
     let mut features = vec![
-            feature(axis(CREATININE.key, "mg/dL", Log, 0.1, 25.0), |v| {
-                v.get(CREATININE.key)
-            }),
-            age(),
-            feature(axis(WEIGHT.key, "kg", Log, 20.0, 350.0), |v| {
-                v.get(WEIGHT.key)
-            }),
-            feature(clearance("crcl_ml_min", "mL/min"), |v| {
-                renal(v).map(|(scr, age, weight, sex)| cockcroft_gault(scr, age, weight, sex))
-            }),
-            feature(clearance("crcl_goti_ml_min", "mL/min"), vancomycin_goti::effective_crcl),
-            feature(clearance(EGFR.key, "mL/min/{1.73_m2}"), egfr),
-            sex(),
-            feature(axis(UACR.key, "mg/g", Log, 0.1, 30_000.0), |v| {
-                v.get(UACR.key)
-            }),
-            // Steps of 0.0125, so that a risk is placed to 0.25 percentage points.
-            feature(grid(kfre::AXIS, "1", Linear, (-7.2, 7.2), 73), |v| {
-                let (age, uacr) = (v.get(AGE.key)?, v.get(UACR.key)?);
-                kfre::predictor(age, Sex::of(v)?, egfr(v)?, uacr)
-            }),
-        ];
+        feature(axis(CREATININE.key, "mg/dL", Log, 0.1, 25.0), |v| {
+            v.get(CREATININE.key)
+        }),
+        age(),
+        feature(axis(WEIGHT.key, "kg", Log, 20.0, 350.0), |v| {
+            v.get(WEIGHT.key)
+        }),
+        feature(clearance("crcl_ml_min", "mL/min"), |v| {
+            renal(v).map(|(scr, age, weight, sex)| cockcroft_gault(scr, age, weight, sex))
+        }),
+        feature(
+            clearance("crcl_goti_ml_min", "mL/min"),
+            vancomycin_goti::effective_crcl,
+        ),
+        feature(clearance(EGFR.key, "mL/min/{1.73_m2}"), egfr),
+        sex(),
+        feature(axis(UACR.key, "mg/g", Log, 0.1, 30_000.0), |v| {
+            v.get(UACR.key)
+        }),
+        // Steps of 0.0125, so that a risk is placed to 0.25 percentage points.
+        feature(grid(kfre::AXIS, "1", Linear, (-7.2, 7.2), 73), |v| {
+            let (age, uacr) = (v.get(AGE.key)?, v.get(UACR.key)?);
+            kfre::predictor(age, Sex::of(v)?, egfr(v)?, uacr)
+        }),
+    ];
     // What drug models read.
     let (more, planes) = super::pharmacology::kidney();
     features.extend(more);

@@ -19,6 +19,8 @@ use crate::{
 
 /// Weights in kg for which drug models are tabulated.
 pub(crate) const WEIGHTS: (f64, f64) = (40.0, 150.0);
+/// Added to clearances in mL/min/kg, so that even steps of the axis' logarithm are even steps of what concentrations depend on.
+pub(crate) const CRCL_SHIFT: f64 = 0.12;
 /// The plane of creatinine clearance per weight and weight.
 pub(crate) const RENAL: &str = "renal_dosing";
 /// Creatinine clearances in mL/min on that plane.
@@ -62,7 +64,13 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
             digoxin_hirai::rate,
         ),
         Feature::new(
-            grid(digoxin_jelliffe::AXIS, "/h", Scale::Linear, digoxin_jelliffe::RATES, 16),
+            grid(
+                digoxin_jelliffe::AXIS,
+                "/h",
+                Scale::Linear,
+                digoxin_jelliffe::RATES,
+                16,
+            ),
             digoxin_jelliffe::rate,
         ),
         Feature::new(
@@ -78,10 +86,15 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
     let renal = Pair {
         name: RENAL,
         first: Feature::new(
-            log("dosing_crcl_ml_min_kg", "mL/min/kg", (0.08, 3.75), 40),
-            |v| Some(dosing_clearance(v, 0.0, RENAL_RANGE)? / dosing_weight(v)?),
+            log(
+                "dosing_crcl_shifted_ml_min_kg",
+                "mL/min/kg",
+                (0.08 + CRCL_SHIFT, 3.75 + CRCL_SHIFT),
+                32,
+            ),
+            |v| Some(dosing_clearance(v, 0.0, RENAL_RANGE)? / dosing_weight(v)? + CRCL_SHIFT),
         ),
-        second: Feature::new(log("dosing_weight_kg", "kg", WEIGHTS, 5), |v| {
+        second: Feature::new(log("dosing_weight_kg", "kg", WEIGHTS, 6), |v| {
             dosing_clearance(v, 0.0, RENAL_RANGE)?;
             dosing_weight(v)
         }),
@@ -89,10 +102,15 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
     let gentamicin = Pair {
         name: GENTAMICIN,
         first: Feature::new(
-            log("gentamicin_crcl_ml_min_kg", "mL/min/kg", (0.06, 4.225), 44),
-            |v| Some(gentamicin_staatz::crcl(v)? / dosing_weight(v)?),
+            log(
+                "gentamicin_crcl_shifted_ml_min_kg",
+                "mL/min/kg",
+                (0.06 + CRCL_SHIFT, 4.225 + CRCL_SHIFT),
+                36,
+            ),
+            |v| Some(gentamicin_staatz::crcl(v)? / dosing_weight(v)? + CRCL_SHIFT),
         ),
-        second: Feature::new(log("gentamicin_weight_kg", "kg", WEIGHTS, 5), |v| {
+        second: Feature::new(log("gentamicin_weight_kg", "kg", WEIGHTS, 6), |v| {
             gentamicin_staatz::crcl(v)?;
             dosing_weight(v)
         }),
@@ -149,7 +167,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "midazolam_clearance_l_h",
                 "L/h",
                 midazolam_swart::CLEARANCES,
-                20,
+                18,
             ),
             midazolam_swart::clearance,
         ),
@@ -158,7 +176,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "midazolam_exchange_l_h",
                 "L/h",
                 midazolam_swart::EXCHANGES,
-                10,
+                12,
             ),
             midazolam_swart::exchange,
         ),

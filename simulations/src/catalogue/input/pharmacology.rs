@@ -7,8 +7,7 @@ pub const HAEMODIALYSIS: Input = flag("haemodialysis", "treated by haemodialysis
 /// Amiodarone.
 pub const AMIODARONE: Input = flag("amiodarone", "takes amiodarone");
 /// Genotype of CYP3A5.
-pub const CYP3A5_EXPRESSER: Input =
-    flag("cyp3a5_expresser", "carries CYP3A5*1, an expresser");
+pub const CYP3A5_EXPRESSER: Input = flag("cyp3a5_expresser", "carries CYP3A5*1, an expresser");
 /// Genotype of CYP3A4.
 pub const CYP3A4_22_CARRIER: Input = flag("cyp3a4_22_carrier", "carries CYP3A4*22");
 /// Alcohol abuse.

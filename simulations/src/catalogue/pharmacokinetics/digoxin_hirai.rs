@@ -10,7 +10,7 @@ use crate::{
         Evidence, Example, Model, Output, Parameter, Values,
         input::{AGE, CREATININE, SEX, WEIGHT, pharmacology::AMIODARONE},
     },
-    twin::pharmacology::{dosing_clearance, dosing_weight},
+    twin::pharmacology::{WEIGHTS, dosing_clearance, dosing_weight},
 };
 
 /// The axis of the elimination rate in 1/h, which holds the kidney, the weight and amiodarone.
@@ -38,14 +38,15 @@ pub(crate) fn rate(inputs: &Values) -> Option<f64> {
     Some(clearance / volume(dosing_weight(inputs)?))
 }
 
-const READS: Reads = Reads::OneCompartment {
+const READS: Reads = Reads::Proportional {
     volume_axis: "weight_kg",
     volume,
     rate_axis: AXIS,
     response: |rate| Response::one_compartment_oral(1.0, rate, 1.0, 1.0),
+    smallest: 6.0 * WEIGHTS.0,
 };
 
-const PARAMETERS: [Parameter; 13] = oral(
+const PARAMETERS: [Parameter; 12] = oral(
     &UG,
     Usual {
         daily: (31.25, 1000.0, 125.0),

@@ -10,7 +10,7 @@ use crate::{
         Evidence, Example, Model, Output, Parameter, Values,
         input::{AGE, CREATININE, SEX, WEIGHT},
     },
-    twin::pharmacology::{dosing_clearance, dosing_weight},
+    twin::pharmacology::{WEIGHTS, dosing_clearance, dosing_weight},
 };
 
 /// The axis of the elimination rate in 1/h.
@@ -40,14 +40,15 @@ fn response(volume: f64, rate: f64) -> Response {
     Response::two_compartments_oral(&system, 0.6093, 0.65, 0.0)
 }
 
-const READS: Reads = Reads::OneCompartment {
+const READS: Reads = Reads::Proportional {
     volume_axis: "weight_kg",
     volume,
     rate_axis: AXIS,
     response: |rate| response(1.0, rate),
+    smallest: 1.5714 * WEIGHTS.0,
 };
 
-const PARAMETERS: [Parameter; 13] = oral(
+const PARAMETERS: [Parameter; 12] = oral(
     &UG,
     Usual {
         daily: (31.25, 1000.0, 125.0),

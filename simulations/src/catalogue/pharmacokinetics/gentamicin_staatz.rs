@@ -3,14 +3,14 @@
 use super::{
     course::{Response, TwoCompartments},
     question::{self, Reads, Target, outputs_with, target},
-    regimen::{MG, Usual, infused},
+    regimen::{MG_LOW, Usual, infused},
 };
 use crate::{
     catalogue::{
         Evidence, Example, Model, Output, Parameter, Values,
         input::{AGE, CREATININE, SEX, WEIGHT},
     },
-    twin::pharmacology::{GENTAMICIN, dosing_clearance, dosing_weight},
+    twin::pharmacology::{CRCL_SHIFT, GENTAMICIN, dosing_clearance, dosing_weight},
 };
 
 /// The least creatinine in mg/dL that counts: 60 umol/L.
@@ -41,11 +41,11 @@ fn response(crcl: f64, weight: f64, factor: f64) -> Response {
 
 const READS: Reads = Reads::Plane {
     plane: GENTAMICIN,
-    system: |per_kg, weight, factor| response(per_kg * weight, weight, factor),
+    system: |shifted, weight, factor| response((shifted - CRCL_SHIFT) * weight, weight, factor),
 };
 
-const PARAMETERS: [Parameter; 14] = infused(
-    &MG,
+const PARAMETERS: [Parameter; 13] = infused(
+    &MG_LOW,
     Usual {
         daily: (40.0, 1000.0, 320.0),
         interval: (6.0, 72.0, 24.0),
@@ -56,11 +56,11 @@ const PARAMETERS: [Parameter; 14] = infused(
     },
 );
 
-const TROUGH: Target = ("trough_target", MG.trough_ss, &[1.0, 2.0]);
-const PEAK: Target = ("peak_target", MG.peak_ss, &[15.0, 20.0]);
+const TROUGH: Target = ("trough_target", MG_LOW.trough_ss, &[1.0, 2.0]);
+const PEAK: Target = ("peak_target", MG_LOW.peak_ss, &[15.0, 20.0]);
 
 const OUTPUTS: [Output; 12] = outputs_with(
-    &MG,
+    &MG_LOW,
     target(
         "trough at steady state by 1 and 2 mg/L (to be confirmed against the paper)",
         TROUGH,
@@ -90,9 +90,9 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let response = response(crcl, weight, parameters.of("clearance_factor"));
-        question::reference(&MG, parameters, &response, &[TROUGH, PEAK])
+        question::reference(&MG_LOW, parameters, &response, &[TROUGH, PEAK])
     },
-    formula: |output, parameters| READS.formula(output, &MG, parameters),
+    formula: |output, parameters| READS.formula(output, &MG_LOW, parameters),
     examples: &[Example {
         // A man of 77 years and 72 kg: CrCl (140-77)*72/(72*1) = 63 mL/min.
         given: &[

@@ -3,7 +3,7 @@
 use super::{
     course::{Response, TwoCompartments},
     question::{self, Reads, Target, outputs_with, target},
-    regimen::{MG_UG, Usual, infused},
+    regimen::{self, Names, Usual, infused},
 };
 use crate::{
     catalogue::{
@@ -53,12 +53,18 @@ fn response(clearance: f64, exchange: f64) -> Response {
     })
 }
 
+/// Concentrations in ug/L, of which those below 5 do not matter.
+const MG_UG: Names = Names {
+    least: 5.0,
+    ..regimen::MG_UG
+};
+
 const READS: Reads = Reads::Plane {
     plane: MIDAZOLAM,
     system: |clearance, exchange, factor| response(factor * clearance, exchange),
 };
 
-const PARAMETERS: [Parameter; 14] = infused(
+const PARAMETERS: [Parameter; 13] = infused(
     &MG_UG,
     Usual {
         daily: (12.0, 1000.0, 240.0),

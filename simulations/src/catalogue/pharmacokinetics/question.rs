@@ -9,12 +9,14 @@ use crate::{
     formula::{Additive, Formula, Link, Term},
 };
 
-/// Below this every concentration and area counts as this.
-const FLOOR: f64 = 1e-6;
-/// The hours above a threshold.
-const HOURS_ABOVE: &str = "hours_above";
-/// The hours below a threshold.
-const HOURS_BELOW: &str = "hours_below";
+/// The time above a threshold.
+const TIME_ABOVE: &str = "time_above_percent";
+/// The time below a threshold.
+const TIME_BELOW: &str = "time_below_percent";
+/// Tables go down to this share of the least that counts, so that no cell of a grid has its kink where it counts.
+const DEEP: f64 = 0.02;
+/// The equal parts of a window at whose middles concentrations are compared with a threshold.
+const PARTS: f64 = 24.0;
 
 /// One number about the concentrations of a patient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +36,7 @@ impl Question {
         let course = |until: f64| Course::new(response, &regimen.doses(until), until);
         let steady = || Course::steady(response, regimen.repeated(), regimen.interval());
         let (start, end) = (response.lag(), response.lag() + regimen.interval());
-        let answer = match self {
+        match self {
             Self::Auc24 => regimen.daily() * response.area(),
             Self::Average => regimen.daily() * response.area() / 24.0,
             Self::PeakSteady => steady().peak(start, end),
@@ -43,16 +45,13 @@ impl Question {
             Self::Peak(from, to) => course(to).peak(from, to),
             Self::Trough(from, to) => course(to).trough(from, to),
             Self::Area(from, to) => course(to).area(from, to),
-        };
-        answer.max(FLOOR)
+        }
     }
 }
 
-/// The hours of a window with concentrations on one side of a threshold, counted at the middles of equal parts of it.
-struct Hours {
+/// The share of a window with concentrations on one side of a threshold, counted at the middles of equal parts of it.
+struct Time {
     at: Vec<Question>,
-    /// The hours of each part.
-    each: f64,
     threshold: f64,
     above: bool,
 }
@@ -60,27 +59,24 @@ struct Hours {
 /// What an output asks.
 enum Asked {
     One(Question),
-    Hours(Hours),
+    Time(Time),
 }
 
 impl Asked {
     fn of(output: &str, names: &Names, parameters: &Values) -> Option<Self> {
         let (from, to) = (parameters.of("from_h"), parameters.of("to_h"));
         let (from, to) = (from.min(to), from.max(to));
-        if output == HOURS_ABOVE || output == HOURS_BELOW {
-            let parts = libm::round(parameters.of("samples")).clamp(1.0, 64.0);
-            let each = (to - from) / parts;
+        if output == TIME_ABOVE || output == TIME_BELOW {
             let mut at = Vec::new();
             let mut part = 0.5;
-            while part < parts {
-                at.push(Question::At(from + part * each));
+            while part < PARTS {
+                at.push(Question::At(from + part * (to - from) / PARTS));
                 part += 1.0;
             }
-            return Some(Self::Hours(Hours {
+            return Some(Self::Time(Time {
                 at,
-                each,
                 threshold: parameters.of(names.threshold),
-                above: output == HOURS_ABOVE,
+                above: output == TIME_ABOVE,
             }));
         }
         let known = [
@@ -99,13 +95,13 @@ impl Asked {
 
     fn answer(&self, response: &Response, regimen: &Regimen) -> f64 {
         match self {
-            Self::One(question) => question.answer(response, regimen),
-            Self::Hours(hours) => hours
+            Self::One(question) => question.answer(response, regimen).max(regimen.least()),
+            Self::Time(time) => time
                 .at
                 .iter()
-                .map(|question| question.answer(response, regimen) >= hours.threshold)
-                .filter(|reached| *reached == hours.above)
-                .fold(0.0, |sum, _| sum + hours.each),
+                .map(|question| question.answer(response, regimen) >= time.threshold)
+                .filter(|reached| *reached == time.above)
+                .fold(0.0, |sum, _| sum + 100.0 / PARTS),
         }
     }
 }
@@ -127,8 +123,8 @@ pub enum Reads {
         /// The response at the values of both axes and a factor of the clearance.
         system: fn(f64, f64, f64) -> Response,
     },
-    /// From two axes if there is one compartment: ln C = g(elimination rate) - ln V.
-    OneCompartment {
+    /// From two axes if the concentration is in inverse proportion to a volume: ln C = g(elimination rate) - ln V.
+    Proportional {
         /// The axis from which the volume comes.
         volume_axis: &'static str,
         /// The volume in L at a value of that axis.
@@ -137,6 +133,8 @@ pub enum Reads {
         rate_axis: &'static str,
         /// The response in a volume of 1 L at a rate.
         response: fn(f64) -> Response,
+        /// The smallest volume in L of a patient.
+        smallest: f64,
     },
 }
 
@@ -146,20 +144,20 @@ impl Reads {
     pub fn formula(self, output: &str, names: &Names, parameters: &Values) -> Option<Formula> {
         let number = match Asked::of(output, names, parameters)? {
             Asked::One(question) => self.logarithm(question, names, parameters),
-            Asked::Hours(hours) => {
+            Asked::Time(time) => {
                 let part = |question: &Question| {
                     let concentration = self.logarithm(*question, names, parameters);
-                    let condition = if hours.above {
-                        concentration.at_least(hours.threshold)
+                    let condition = if time.above {
+                        concentration.at_least(time.threshold)
                     } else {
-                        concentration.below(hours.threshold)
+                        concentration.below(time.threshold)
                     };
                     Term::If {
                         condition,
-                        value: hours.each,
+                        value: 100.0 / PARTS,
                     }
                 };
-                Additive::sum(hours.at.iter().map(part).collect())
+                Additive::sum(time.at.iter().map(part).collect())
             }
         };
         Some(Formula::Number(number))
@@ -168,25 +166,38 @@ impl Reads {
     fn logarithm(self, question: Question, names: &Names, parameters: &Values) -> Additive {
         let regimen = Regimen::read(names, parameters);
         let factor = parameters.of("clearance_factor");
-        let ln = move |response: &Response| libm::log(question.answer(response, &regimen));
+        let least = regimen.least();
+        let ln = move |response: &Response, volume: f64| {
+            libm::log(
+                question
+                    .answer(response, &regimen)
+                    .max(DEEP * least * volume),
+            )
+        };
         let terms = match self {
             Self::Axis { axis, system } => {
-                vec![Term::axis(axis, move |value| ln(&system(value, factor)))]
+                vec![Term::axis(axis, move |value| {
+                    ln(&system(value, factor), 1.0)
+                })]
             }
             Self::Plane { plane, system } => vec![Term::plane(plane, move |first, second| {
-                ln(&system(first, second, factor))
+                ln(&system(first, second, factor), 1.0)
             })],
-            Self::OneCompartment {
+            Self::Proportional {
                 volume_axis,
                 volume,
                 rate_axis,
                 response,
+                smallest,
             } => vec![
                 Term::axis(volume_axis, move |value| -libm::log(volume(value))),
-                Term::axis(rate_axis, move |rate| ln(&response(factor * rate))),
+                Term::axis(rate_axis, move |rate| {
+                    ln(&response(factor * rate), smallest)
+                }),
             ],
         };
-        Additive::linked(terms, Link::exp())
+        let link = Link::new(move |sum| libm::exp(sum).max(least), libm::log);
+        Additive::linked(terms, link)
     }
 }
 
@@ -241,8 +252,8 @@ const fn number(
 /// The outputs about concentrations, the area at steady state first.
 pub const fn outputs(names: &Names) -> [Output; 10] {
     let near = Tolerance::Relative(0.02);
-    // One part of a day with the usual number of samples.
-    let part = Tolerance::Absolute(1.01);
+    // Three parts of the window.
+    let part = Tolerance::Absolute(12.6);
     let (unit, area) = (names.unit, names.area_unit);
     [
         number(
@@ -259,15 +270,15 @@ pub const fn outputs(names: &Names) -> [Output; 10] {
         number(names.trough, unit, "lowest in the window", near),
         number(names.auc, area, "area in the window", near),
         number(
-            HOURS_ABOVE,
-            "h",
-            "hours of the window with at least the threshold, counted at samples",
+            TIME_ABOVE,
+            "%",
+            "share of the window with at least the threshold, by 24 times in it",
             part,
         ),
         number(
-            HOURS_BELOW,
-            "h",
-            "hours of the window below the threshold, counted at samples",
+            TIME_BELOW,
+            "%",
+            "share of the window below the threshold, by 24 times in it",
             part,
         ),
     ]

@@ -22,6 +22,8 @@ pub struct Names {
     pub area_unit: &'static str,
     /// The concentration's unit in one of dose over litre.
     pub per: f64,
+    /// Concentrations and areas below this count as this.
+    pub least: f64,
     /// The area over 24 hours at steady state.
     pub auc24_ss: &'static str,
     /// The average at steady state.
@@ -50,6 +52,7 @@ pub const MG: Names = Names {
     unit: "mg/L",
     area_unit: "mg.h/L",
     per: 1.0,
+    least: 0.5,
     auc24_ss: "auc24_ss_mg_h_l",
     average_ss: "average_ss_mg_l",
     peak_ss: "peak_ss_mg_l",
@@ -59,6 +62,9 @@ pub const MG: Names = Names {
     trough: "trough_mg_l",
     auc: "auc_mg_h_l",
 };
+
+/// Doses in mg, concentrations in mg/L, for drugs that act below 1 mg/L.
+pub const MG_LOW: Names = Names { least: 0.1, ..MG };
 
 /// Doses in ug, concentrations in ug/L, which is ng/mL.
 pub const UG: Names = Names {
@@ -70,6 +76,7 @@ pub const UG: Names = Names {
     unit: "ug/L",
     area_unit: "ug.h/L",
     per: 1.0,
+    least: 0.05,
     auc24_ss: "auc24_ss_ug_h_l",
     average_ss: "average_ss_ug_l",
     peak_ss: "peak_ss_ug_l",
@@ -87,6 +94,7 @@ pub const MG_UG: Names = Names {
     loading: MG.loading,
     doses: MG.doses,
     per: 1000.0,
+    least: 0.5,
     ..UG
 };
 
@@ -142,7 +150,7 @@ pub struct Usual {
 }
 
 /// The parameters of a drug that is swallowed.
-pub const fn oral(names: &Names, usual: Usual) -> [Parameter; 13] {
+pub const fn oral(names: &Names, usual: Usual) -> [Parameter; 12] {
     let latest = usual.latest;
     let most = 4.0 * usual.daily.1;
     [
@@ -199,7 +207,7 @@ pub const fn oral(names: &Names, usual: Usual) -> [Parameter; 13] {
         parameter(
             names.threshold,
             names.unit,
-            "concentration for the hours above and below",
+            "concentration for the time above and below",
             usual.threshold,
         ),
         parameter(
@@ -208,25 +216,19 @@ pub const fn oral(names: &Names, usual: Usual) -> [Parameter; 13] {
             "what if the clearance changed by this factor",
             (0.1, 4.0, 1.0),
         ),
-        parameter(
-            "samples",
-            "1",
-            "equal parts of the window at whose middles hours above and below are counted",
-            (4.0, 48.0, 24.0),
-        ),
     ]
 }
 
 /// The parameters of a drug that is infused.
-pub const fn infused(names: &Names, usual: Usual) -> [Parameter; 14] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m] = oral(names, usual);
+pub const fn infused(names: &Names, usual: Usual) -> [Parameter; 13] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = oral(names, usual);
     let infusion = parameter(
         "infusion_h",
         "h",
         "hours of an infusion; 0: at once",
         usual.infusion,
     );
-    [a, b, infusion, c, d, e, f, g, h, i, j, k, l, m]
+    [a, b, infusion, c, d, e, f, g, h, i, j, k, l]
 }
 
 /// A regimen, read from parameters.
@@ -240,6 +242,7 @@ pub struct Regimen {
     missed: f64,
     doses: Vec<f64>,
     times: Vec<f64>,
+    least: f64,
 }
 
 /// The most doses that are followed.
@@ -263,6 +266,7 @@ impl Regimen {
                 .map(|dose| names.per * dose)
                 .collect(),
             times: parameters.list("dose_times_h").to_vec(),
+            least: names.least,
         }
     }
 
@@ -276,6 +280,12 @@ impl Regimen {
     #[must_use]
     pub fn interval(&self) -> f64 {
         self.interval
+    }
+
+    /// What concentrations and areas below it count as.
+    #[must_use]
+    pub fn least(&self) -> f64 {
+        self.least
     }
 
     /// The dose that is repeated at steady state.

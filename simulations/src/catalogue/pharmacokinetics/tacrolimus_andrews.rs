@@ -56,7 +56,7 @@ const READS: Reads = Reads::Axis {
     system: |clearance, factor| response(factor * clearance),
 };
 
-const PARAMETERS: [Parameter; 13] = oral(
+const PARAMETERS: [Parameter; 12] = oral(
     &MG_UG,
     Usual {
         daily: (0.5, 40.0, 10.0),

@@ -5,7 +5,7 @@ use super::{
     question::{self, Reads, Target, outputs_with, target},
     regimen::{MG, Usual, oral},
 };
-use crate::catalogue::{Evidence, Example, Model, Output, Parameter, Values, input::WEIGHT};
+use crate::catalogue::{Evidence, Example, Model, Output, Parameter, input::WEIGHT};
 
 /// ln of the elimination rate in 1/h, of the absorption rate in 1/h, and of the clearance in L/h/kg.
 const LN: (f64, f64, f64) = (-2.454_70, 0.465_74, -3.227_22);
@@ -20,7 +20,7 @@ const READS: Reads = Reads::Axis {
     system: response,
 };
 
-const PARAMETERS: [Parameter; 13] = oral(
+const PARAMETERS: [Parameter; 12] = oral(
     &MG,
     Usual {
         daily: (50.0, 2000.0, 315.0),

@@ -45,14 +45,15 @@ pub(crate) fn rate(inputs: &Values) -> Option<f64> {
     Some(clearance(inputs)? / volume(inputs)?)
 }
 
-const READS: Reads = Reads::OneCompartment {
+const READS: Reads = Reads::Proportional {
     volume_axis: VOLUME_AXIS,
     volume: |volume| volume,
     rate_axis: RATE_AXIS,
     response: |rate| Response::one_compartment(1.0, rate),
+    smallest: VOLUMES.0,
 };
 
-const PARAMETERS: [Parameter; 14] = infused(
+const PARAMETERS: [Parameter; 13] = infused(
     &MG,
     Usual {
         daily: (50.0, 2000.0, 720.0),

@@ -125,7 +125,7 @@ const READS: Reads = Reads::Plane {
     system,
 };
 
-const PARAMETERS: [Parameter; 14] = infused(
+const PARAMETERS: [Parameter; 13] = infused(
     &MG,
     Usual {
         daily: (250.0, 6000.0, 2000.0),

@@ -10,7 +10,7 @@ use crate::{
         Evidence, Example, Model, Output, Parameter, Values,
         input::{AGE, CREATININE, SEX, WEIGHT},
     },
-    twin::pharmacology::{RENAL, RENAL_RANGE, dosing_clearance, dosing_weight},
+    twin::pharmacology::{CRCL_SHIFT, RENAL, RENAL_RANGE, dosing_clearance, dosing_weight},
 };
 
 /// Clearance in L/h from the creatinine clearance in mL/min; positive from 2 mL/min on.
@@ -33,10 +33,10 @@ fn response(crcl: f64, weight: f64, factor: f64) -> Response {
 
 const READS: Reads = Reads::Plane {
     plane: RENAL,
-    system: |per_kg, weight, factor| response(per_kg * weight, weight, factor),
+    system: |shifted, weight, factor| response((shifted - CRCL_SHIFT) * weight, weight, factor),
 };
 
-const PARAMETERS: [Parameter; 14] = infused(
+const PARAMETERS: [Parameter; 13] = infused(
     &MG,
     Usual {
         daily: (250.0, 6000.0, 2000.0),
