@@ -280,11 +280,11 @@ impl<'s> Builder<'s> {
         if let Some(plane) = flat.only_part() {
             let inner: Vec<f64> = sums.iter().map(|sum| sum - flat.constant).collect();
             if sums.len() >= MANY_CUTS {
-                return Ok(self.near(plane, &inner, LEVELS_12));
+                return Ok(self.near(plane, &inner));
             }
             return Ok(inner
                 .iter()
-                .flat_map(|sum| self.near(plane, &[*sum], LEVELS_10))
+                .flat_map(|sum| self.near(plane, &[*sum]))
                 .collect());
         }
         let levels = if flat.bits.is_empty() {
@@ -298,13 +298,13 @@ impl<'s> Builder<'s> {
     }
 
     /// Decides on one plane with tables that are fine around the cuts, which are given without the constant.
-    fn near(&mut self, plane: &Part, cuts: &[f64], levels: f64) -> Vec<NodeId> {
+    fn near(&mut self, plane: &Part, cuts: &[f64]) -> Vec<NodeId> {
         let (part, width) = plane.around(cuts);
         let clamped = Flat {
             parts: vec![part],
             ..Flat::default()
         };
-        let unit = width / levels;
+        let unit = width / LEVELS_12;
         let node = self.sum(&clamped, unit);
         self.cut(node, &clamped, unit, cuts)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use organtwin_simulations::{
     catalogue::{
-        Checked, Given, Model, OutputKind, Tolerance, check::random_patient, given, registry,
+        Checked, Given, Model, OutputKind, Tolerance, check::random_inputs_at, given, registry,
     },
     eval::{self, Answer, AnswerValue, Compiled},
 };
@@ -99,7 +99,7 @@ fn the_exact_integers_are_within_the_stated_distance_of_the_textbook_formula() {
         let mut worst = vec![0.0_f64; model.outputs.len()];
         let mut decided = vec![(0_u32, 0_u32); model.outputs.len()];
         for seed in 0..PATIENTS {
-            let (inputs, _) = random_patient(model, seed);
+            let inputs = random_inputs_at(model, &parameters, seed);
             let patient = Checked {
                 inputs,
                 parameters: parameters.clone(),

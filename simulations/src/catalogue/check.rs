@@ -45,13 +45,25 @@ pub fn random_patient(model: &Model, seed: u64) -> (Values, Values) {
     let mut random = Random(seed ^ 0x5851_f42d_4c95_7f2d);
     random.share();
     let parameters = random_parameters(model.parameters, &mut random);
-    let formulas: Vec<Formula> = formulas(model, &parameters)
+    (patient(model, &parameters, &mut random), parameters)
+}
+
+/// The inputs of a patient whose features lie on the axes that the formulas read at some parameters.
+#[must_use]
+pub fn random_inputs_at(model: &Model, parameters: &Values, seed: u64) -> Values {
+    let mut random = Random(seed ^ 0x1405_7b7e_f767_814f);
+    random.share();
+    patient(model, parameters, &mut random)
+}
+
+fn patient(model: &Model, parameters: &Values, random: &mut Random) -> Values {
+    let formulas: Vec<Formula> = formulas(model, parameters)
         .map(|(_, formula)| formula)
         .collect();
     let twin = Twin::of_organ(model.organ);
     let mut inputs = Values::default();
     for _ in 0..DRAWS {
-        inputs = random_inputs(model.inputs, model.optional, &mut random);
+        inputs = random_inputs(model.inputs, model.optional, random);
         let on_axes = twin.as_ref().is_none_or(|twin| {
             let exact = Exact::new(twin, &inputs);
             formulas.iter().all(|formula| exact.on_axes(formula))
@@ -60,7 +72,7 @@ pub fn random_patient(model: &Model, seed: u64) -> (Values, Values) {
             break;
         }
     }
-    (inputs, parameters)
+    inputs
 }
 
 /// The formulas of a model with the outputs that they give.

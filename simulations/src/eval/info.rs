@@ -10,7 +10,7 @@ use crate::{
     NoiseModel, PlanContext, SHARD_TWINS,
     catalogue::{
         self, Default_, Evidence, Given, InputKind, Model, OutputKind, Values,
-        check::random_patient, given,
+        check::random_inputs_at, given,
     },
     plan,
 };
@@ -293,7 +293,7 @@ pub(crate) fn accuracy(
     let compiled = Compiled::new(model, parameters)?;
     let mut errors: BTreeMap<&'static str, Errors> = BTreeMap::new();
     for seed in 0..SAMPLE {
-        let (inputs, _) = random_patient(model, seed);
+        let inputs = random_inputs_at(model, parameters, seed);
         let exact = (model.reference)(&inputs, parameters);
         let answers = compiled.clear(&inputs)?;
         for (output, answer) in model.outputs.iter().zip(answers) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Question, SpecError, StudySpec};
 use crate::{
-    catalogue::check::random_patient,
+    catalogue::check::random_inputs_at,
     clear, encode,
     eval::{AnswerValue, Compiled, quantile},
     program::RowKind,
@@ -44,9 +44,10 @@ pub fn accuracy(spec: &StudySpec) -> Result<Vec<RowAccuracy>, SpecError> {
     let Some(twin) = Twin::of_organ(model.organ) else {
         return Ok(Vec::new());
     };
+    let usual = spec.parameters_at(spec.arms.first().copied())?;
     let patients: Vec<_> = (0..SAMPLE)
         .filter_map(|seed| {
-            let (inputs, _) = random_patient(model, seed);
+            let inputs = random_inputs_at(model, &usual, seed);
             let weights = encode(&schema, &twin.features(&inputs)).ok()?;
             Some((inputs, weights))
         })
