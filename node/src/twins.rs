@@ -188,7 +188,7 @@ fn features_of_source(twin: &Twin, source: &Source) -> (Features, Vec<Finding>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use organtwin_simulations::kidney::Sex;
+    use organtwin_simulations::catalogue::input::Sex;
 
     fn kidney() -> Twin {
         Twin::of_organ("kidney").unwrap()

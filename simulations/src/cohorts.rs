@@ -213,7 +213,7 @@ fn planned(
     seconds_per_bootstrap: f64,
     cores: u16,
 ) -> Result<Plan, CohortError> {
-    let schema = Schema::kidney();
+    let schema = study.schema()?;
     let program = study.compile_for(&schema)?;
     let hospitals = (1..=HOSPITALS)
         .map(|hospital| {

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     Engine, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, PlanError,
-    SHARD_TWINS, Schema, SpecError, StudySpec, Weights,
+    SHARD_TWINS, SpecError, StudySpec, Weights,
     circuit::{SumTask, sum_bits},
     encode::{EncodeError, encode},
     engine::{EngineError, Run},
@@ -292,8 +292,9 @@ pub fn efficiency(
 
 /// The vancomycin study with five arms on one full shard.
 fn built_in(key: &OwnKey) -> Result<(Plan, Vec<Vec<LweCiphertextOwned<u64>>>), MeasureError> {
-    let schema = Schema::kidney();
-    let program = vancomycin_study().compile_for(&schema)?;
+    let study = vancomycin_study();
+    let schema = study.schema()?;
+    let program = study.compile_for(&schema)?;
     let context = PlanContext {
         hospitals: BTreeMap::from([(1, SHARD_TWINS), (2, SHARD_TWINS)]),
         parties: 4,

@@ -189,20 +189,22 @@ impl Schema {
         }
     }
 
-    /// The schema of kidney twins.
+    /// The schema of an organ's twins: `kidney`, `liver` or `heart`.
     #[must_use]
-    pub fn kidney() -> Self {
-        crate::kidney::schema()
+    pub fn of_organ(organ: &str) -> Option<Self> {
+        crate::twin::Twin::of_organ(organ).map(|twin| twin.schema())
     }
 
-    /// Finds a schema that this program knows, such as `kidney/1`.
+    /// Finds a schema that this program knows, such as `kidney/2`.
     #[must_use]
     pub fn by_id(id: &str) -> Option<Self> {
-        let kidney = Self::kidney();
-        (kidney.id == id).then_some(kidney)
+        let twin = crate::twin::Twin::all()
+            .into_iter()
+            .find(|twin| twin.id == id)?;
+        Some(twin.schema())
     }
 
-    /// The schema's name and version, such as `kidney/1`.
+    /// The schema's name and version, such as `kidney/2`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id

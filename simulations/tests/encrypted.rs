@@ -362,7 +362,7 @@ fn evaluation_refuses_wrong_shards_and_stops_when_asked() {
 #[test]
 fn the_vancomycin_study_is_the_same_encrypted_and_clear_at_the_real_parameters() {
     let key = OwnKey::production().unwrap();
-    let schema = Schema::kidney();
+    let schema = Schema::of_organ("kidney").unwrap();
     let spec = StudySpec {
         arms: vec![1000.0, 2000.0],
         histogram: Some(HistogramSpec {

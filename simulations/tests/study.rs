@@ -26,12 +26,16 @@ fn context() -> PlanContext {
     }
 }
 
+fn kidney() -> Schema {
+    Schema::of_organ("kidney").unwrap()
+}
+
 fn compile(spec: &StudySpec) -> Result<Program, SpecError> {
     spec.compile()
 }
 
 fn planned(spec: &StudySpec) -> Plan {
-    plan(&compile(spec).unwrap(), &Schema::kidney(), &context()).unwrap()
+    plan(&compile(spec).unwrap(), &kidney(), &context()).unwrap()
 }
 
 #[test]
@@ -93,12 +97,7 @@ fn the_plan_is_a_function_of_its_inputs() {
     assert_eq!(one.forecast(), two.forecast());
     let mut other = context();
     other.hospitals.insert(4, 60);
-    let other = plan(
-        &compile(&vancomycin_study()).unwrap(),
-        &Schema::kidney(),
-        &other,
-    )
-    .unwrap();
+    let other = plan(&compile(&vancomycin_study()).unwrap(), &kidney(), &other).unwrap();
     assert_ne!(one.digest(), other.digest());
 }
 
@@ -109,7 +108,7 @@ fn more_noise_more_twins_and_more_arms_never_make_a_study_surer() {
     let mut noisy = context();
     noisy.noise = NoiseModel::new(&REAL, 5, 6);
     assert!(
-        plan(&program, &Schema::kidney(), &noisy)
+        plan(&program, &kidney(), &noisy)
             .unwrap()
             .forecast()
             .log2_failure
@@ -118,7 +117,7 @@ fn more_noise_more_twins_and_more_arms_never_make_a_study_surer() {
     let mut large = context();
     large.hospitals.insert(1, 1000);
     assert!(
-        plan(&program, &Schema::kidney(), &large)
+        plan(&program, &kidney(), &large)
             .unwrap()
             .forecast()
             .log2_failure
@@ -134,7 +133,7 @@ fn a_study_that_would_fail_too_often_is_refused_with_the_step_that_is_to_blame()
     let program = compile(&vancomycin_study()).unwrap();
     let mut noisy = context();
     noisy.noise.switch *= 1.6;
-    match plan(&program, &Schema::kidney(), &noisy) {
+    match plan(&program, &kidney(), &noisy) {
         Err(PlanError::TooRisky { log2, site, .. }) => {
             assert!(log2 > -64.0);
             assert!(
@@ -154,9 +153,7 @@ fn inputs_that_are_too_noisy_blame_the_decision() {
     let program = compile(&vancomycin_study()).unwrap();
     let mut noisy = context();
     noisy.noise.input *= 2_f64.powi(20);
-    let refused = plan(&program, &Schema::kidney(), &noisy)
-        .unwrap_err()
-        .to_string();
+    let refused = plan(&program, &kidney(), &noisy).unwrap_err().to_string();
     assert!(refused.contains("decision n"), "{refused}");
 }
 
@@ -167,7 +164,7 @@ fn a_k_beyond_the_others_twins_is_refused() {
         ..vancomycin_study()
     })
     .unwrap();
-    let refused = plan(&program, &Schema::kidney(), &context()).unwrap_err();
+    let refused = plan(&program, &kidney(), &context()).unwrap_err();
     assert_eq!(
         refused,
         PlanError::GateNeverPasses {
@@ -182,7 +179,7 @@ fn a_k_beyond_the_others_twins_is_refused() {
     };
     let program = compile(&vancomycin_study()).unwrap();
     assert_eq!(
-        plan(&program, &Schema::kidney(), &nobody).unwrap_err(),
+        plan(&program, &kidney(), &nobody).unwrap_err(),
         PlanError::NoTwins
     );
 }
@@ -260,7 +257,7 @@ fn a_study_with_an_unknown_field_is_refused() {
 
 #[test]
 fn a_program_survives_its_bytes_and_nothing_else_does() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let program = compile(&vancomycin_study()).unwrap();
     let bytes = program.to_bytes();
     let read = Program::from_bytes(&bytes, &schema).unwrap();
@@ -281,7 +278,7 @@ fn a_program_survives_its_bytes_and_nothing_else_does() {
 
 #[test]
 fn an_operation_of_a_later_version_is_named() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let bytes = compile(&vancomycin_study()).unwrap().to_bytes();
     // Same length, so that only the name differs.
     let at = bytes
@@ -301,7 +298,7 @@ fn an_operation_of_a_later_version_is_named() {
 
 #[test]
 fn a_program_that_does_not_hold_together_is_refused() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let position = Op::Position {
         axis: "crcl_goti_ml_min".to_owned(),
     };
@@ -370,7 +367,7 @@ fn a_program_that_does_not_hold_together_is_refused() {
 
 #[test]
 fn a_sum_beyond_twelve_bits_is_refused_by_name() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let table = |axis: &str, nodes| TableOn {
         axis: axis.to_owned(),
         values: (0..nodes).collect(),
@@ -406,7 +403,7 @@ fn one(name: &str, value: f64) -> Features {
 
 #[test]
 fn values_beyond_their_axis_are_refused_and_absent_ones_are_missing() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let refused = encode(&schema, &one("weight_kg", 500.0)).unwrap_err();
     assert!(matches!(refused, EncodeError::OutOfRange { hi: 350.0, .. }));
     assert!(matches!(
@@ -434,7 +431,7 @@ fn values_beyond_their_axis_are_refused_and_absent_ones_are_missing() {
 
 #[test]
 fn weights_are_not_printed() {
-    let weights = encode(&Schema::kidney(), &one("age_years", 61.0)).unwrap();
+    let weights = encode(&kidney(), &one("age_years", 61.0)).unwrap();
     assert_eq!(format!("{weights:?}"), "Weights(580 slots, not shown)");
 }
 
@@ -472,7 +469,7 @@ proptest! {
     /// What the admission check asks of an honest twin.
     #[test]
     fn weights_of_an_axis_are_two_neighbours_that_sum_to_sixteen(value in 2.0..=256.0_f64) {
-        let schema = Schema::kidney();
+        let schema = kidney();
         let place = schema.place("crcl_ml_min").unwrap();
         let weights = encode(&schema, &one("crcl_ml_min", value)).unwrap();
         let nodes = &weights.as_slice()[place.first..place.missing()];
@@ -489,7 +486,7 @@ proptest! {
         value in 18.0..=115.0_f64,
         table in proptest::collection::vec(-1000..1000_i64, 32),
     ) {
-        let schema = Schema::kidney();
+        let schema = kidney();
         let axis = schema.axis("age_years").unwrap();
         let weights = encode(&schema, &one("age_years", value)).unwrap();
         let position = (axis.position(value) + 0.5).floor() as usize;
@@ -503,7 +500,7 @@ proptest! {
 
 #[test]
 fn a_result_is_read_printed_and_checked() {
-    let schema = Schema::kidney();
+    let schema = kidney();
     let spec = StudySpec {
         arms: vec![1000.0, 2000.0],
         histogram: None,

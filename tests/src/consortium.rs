@@ -60,6 +60,12 @@ fn roster(n: u8, t: u8, params: &ParameterSet) -> Roster {
     Roster::try_from(raw).expect("a sound roster")
 }
 
+/// The schema of the small study's twins.
+#[must_use]
+pub fn kidney() -> Schema {
+    Schema::of_organ("kidney").expect("there are kidney twins")
+}
+
 /// A patient with a clearance drawn from 20 to 160 ml/min.
 fn patient(dice: &mut Dice) -> Weights {
     let clearance = 20 + dice.roll() % 141;
@@ -67,7 +73,7 @@ fn patient(dice: &mut Dice) -> Weights {
         "crcl_goti_ml_min".to_owned(),
         Some(f64::from(u32::try_from(clearance).expect("small"))),
     )]);
-    encode(&Schema::kidney(), &features).expect("within the axis")
+    encode(&kidney(), &features).expect("within the axis")
 }
 
 impl Consortium {
@@ -220,7 +226,7 @@ impl Consortium {
             member.patients.clone_from(&patients);
             self.patients.insert(*number, patients);
         }
-        let schema = Digest::new(Schema::kidney().digest());
+        let schema = Digest::new(kidney().digest());
         let total = each * self.parties.len();
         self.run(200, |c| {
             c.parties
@@ -245,7 +251,7 @@ impl Consortium {
     pub fn propose(&mut self, quorum: u8) -> Digest {
         let (roster, now_ms) = (self.roster.clone(), self.now_ms);
         let proposer = self.get(1);
-        let schema = Digest::new(Schema::kidney().digest());
+        let schema = Digest::new(kidney().digest());
         let feeds = proposer.fold.heads();
         let list = TwinList::sorted(study::eligible_twins(&proposer.fold, &feeds, &schema))
             .expect("there are twins");

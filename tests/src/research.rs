@@ -12,7 +12,7 @@ use organtwin_protocol::statement::{Batch, Body, GroupDigest};
 use organtwin_protocol::study::Study;
 use organtwin_protocol::tally;
 use organtwin_protocol::twin::{TwinEntry, TwinId};
-use organtwin_simulations::{NoiseModel, Plan, Schema, ShardOutput, evaluate_shard, finish};
+use organtwin_simulations::{NoiseModel, Plan, ShardOutput, evaluate_shard, finish};
 use organtwin_threshold::{
     BatchBodies, BatchId, Committee, InputPad, PartyId, PieceId, Secret, recombine, squash,
 };
@@ -268,7 +268,7 @@ impl Party {
             });
         }
         twins.sort_by_key(|twin| twin.id);
-        let schema = Digest::new(Schema::kidney().digest());
+        let schema = Digest::new(crate::consortium::kidney().digest());
         let body = Body::TwinsDeposited {
             schema,
             organ: "kidney".into(),

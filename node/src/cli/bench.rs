@@ -102,7 +102,7 @@ fn measured(
     let naive = naive.measure(crcl, dose, clock, &|what| {
         steps.step(&format!("the obvious program: {what}"));
     })?;
-    let schema = Schema::kidney();
+    let schema = measure::vancomycin_study().schema()?;
     Ok(Bench {
         cores,
         bootstrap_milliseconds: efficiency.bootstrap_seconds * 1e3,

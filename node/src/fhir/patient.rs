@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use organtwin_simulations::kidney::Sex;
+use organtwin_simulations::catalogue::input::Sex;
 
 use super::bulk::{Measured, Reading, Record, Unusable};
 use super::codes::Feature;

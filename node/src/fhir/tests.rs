@@ -1,4 +1,4 @@
-use organtwin_simulations::kidney::Sex;
+use organtwin_simulations::catalogue::input::Sex;
 
 use super::*;
 

@@ -12,9 +12,14 @@ use crate::{
         kidney::cockcroft_gault::crcl_goti,
     },
     formula::{Additive, Formula, Link, Term},
-    model::vancomycin_clearance,
     twin::pharmacology::{GOTI, WEIGHTS, dosing_weight},
 };
+
+/// The vancomycin clearance in L/h at a creatinine clearance in mL/min by the model's own rules, without dialysis.
+#[must_use]
+pub(crate) fn vancomycin_clearance(crcl_ml_min: f64) -> f64 {
+    4.5 * libm::pow(crcl_ml_min / 120.0, 0.8)
+}
 
 /// The axis that alone decides the clearance.
 const AXIS: &str = "crcl_goti_ml_min";
