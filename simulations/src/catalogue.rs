@@ -13,6 +13,7 @@ pub mod kidney;
 pub mod liver;
 #[cfg(test)]
 pub(crate) mod on_grid;
+pub mod output;
 pub mod pharmacokinetics;
 pub mod values;
 
