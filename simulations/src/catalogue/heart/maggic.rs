@@ -1,10 +1,6 @@
 //! The MAGGIC score of death in heart failure.
 
-use super::{
-    cha2ds2_vasc::{AGE_BAND, AGE_BOUNDS},
-    ejection_fraction,
-    h2fpef::body_mass_index,
-};
+use super::{cha2ds2_vasc::AGE_BOUNDS, ejection_fraction, h2fpef::body_mass_index};
 use crate::{
     catalogue::{
         Default_, Evidence, Example, Model, Output, Parameter, Tolerance, Values,
