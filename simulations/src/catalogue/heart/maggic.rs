@@ -246,29 +246,55 @@ pub static MODEL: Model = Model {
         };
         Some(Formula::Number(sum(parameters, link)))
     },
-    examples: &[Example {
-        given: &[
-            ("ejection_fraction_percent", 35.0),
-            ("age_years", 68.0),
-            ("sbp_mmhg", 125.0),
-            ("bmi_kg_m2", 27.0),
-            ("creatinine_umol_l", 115.0),
-            ("nyha_class", 1.0),
-            ("sex", 1.0),
-            ("smoker", 0.0),
-            ("diabetes", 0.0),
-            ("copd", 0.0),
-            ("heart_failure_18_months", 1.0),
-            ("beta_blocker", 1.0),
-            ("ace_inhibitor_or_arb", 1.0),
-        ],
-        lists: &[],
-        expected: &[
-            ("maggic", 21.0, 0.0),
-            ("death_1_year_percent", 11.1, 0.0),
-            ("death_3_years_percent", 26.9, 0.0),
-        ],
-    }],
+    // The two patients differ in diabetes only: the items of the first add up to 18 points, those of the second to 21.
+    examples: &[
+        Example {
+            given: &[
+                ("ejection_fraction_percent", 35.0),
+                ("age_years", 68.0),
+                ("sbp_mmhg", 125.0),
+                ("bmi_kg_m2", 27.0),
+                ("creatinine_umol_l", 115.0),
+                ("nyha_class", 1.0),
+                ("sex", 1.0),
+                ("smoker", 0.0),
+                ("diabetes", 0.0),
+                ("copd", 0.0),
+                ("heart_failure_18_months", 1.0),
+                ("beta_blocker", 1.0),
+                ("ace_inhibitor_or_arb", 1.0),
+            ],
+            lists: &[],
+            expected: &[
+                ("maggic", 18.0, 0.0),
+                ("death_1_year_percent", 8.4, 0.0),
+                ("death_3_years_percent", 20.9, 0.0),
+            ],
+        },
+        Example {
+            given: &[
+                ("ejection_fraction_percent", 35.0),
+                ("age_years", 68.0),
+                ("sbp_mmhg", 125.0),
+                ("bmi_kg_m2", 27.0),
+                ("creatinine_umol_l", 115.0),
+                ("nyha_class", 1.0),
+                ("sex", 1.0),
+                ("smoker", 0.0),
+                ("diabetes", 1.0),
+                ("copd", 0.0),
+                ("heart_failure_18_months", 1.0),
+                ("beta_blocker", 1.0),
+                ("ace_inhibitor_or_arb", 1.0),
+            ],
+            lists: &[],
+            expected: &[
+                ("maggic", 21.0, 0.0),
+                ("death_1_year_percent", 11.1, 0.0),
+                ("death_3_years_percent", 26.9, 0.0),
+            ],
+        },
+    ],
 };
 
 #[cfg(test)]
