@@ -7,37 +7,47 @@ use std::collections::BTreeMap;
 use crate::{
     Plan, Schema, Weights,
     circuit::Output,
-    program::{NodeId, Op, Program, TableOn, range_of},
+    program::{Cell, NodeId, Op, Program, TableOn, Total, TotalOf, range_of},
     schema::UNIT,
 };
 
-/// The counts of the distinct cells over some twins of one hospital.
+/// The counts of the distinct cells over some twins of one hospital, and the sums of the distinct totals after them.
 pub type Counts = Vec<u64>;
 
-/// Counts the cells of a plan over twins in the clear.
+/// Counts the cells and adds up the totals of a plan over twins in the clear.
 #[must_use]
 pub fn evaluate<'t>(plan: &Plan, twins: impl IntoIterator<Item = &'t Weights>) -> Counts {
-    // A distinct cell stands for the first place in the rows where it occurs.
-    let cells: Vec<_> = (0..plan.cells())
+    // What is the same for the circuit stands for the first place in the rows where it occurs.
+    let rows = || plan.program.rows().iter().zip(&plan.schedule.rows);
+    let cells: Vec<&Cell> = (0..plan.schedule.cells)
         .filter_map(|number| {
-            plan.program
-                .rows()
-                .iter()
-                .zip(&plan.schedule.rows)
-                .find_map(|(row, numbers)| {
-                    row.cells
-                        .iter()
-                        .zip(numbers)
-                        .find(|(_, n)| **n == number)
-                        .map(|(cell, _)| cell)
-                })
+            let mut all = rows().flat_map(|(row, plan)| row.cells.iter().zip(&plan.cells));
+            all.find(|(_, n)| **n == number).map(|(cell, _)| cell)
         })
         .collect();
-    let mut counts = vec![0; cells.len()];
+    let totals: Vec<&Total> = (0..plan.schedule.totals.len())
+        .filter_map(|number| {
+            let mut all = rows().flat_map(|(row, plan)| row.totals.iter().zip(&plan.totals));
+            all.find(|(_, n)| **n == number).map(|(total, _)| total)
+        })
+        .collect();
+    let mut counts = vec![0; cells.len() + totals.len()];
     for twin in twins {
         let nodes = nodes(&plan.program, &plan.schema, twin);
-        for (count, cell) in counts.iter_mut().zip(&cells) {
-            *count += u64::from(nodes.is_set(cell.bit));
+        let cells = cells.iter().map(|cell| u64::from(nodes.is_set(cell.bit)));
+        let totals = totals.iter().map(|total| match &total.what {
+            TotalOf::Bits { terms } => terms
+                .iter()
+                .filter(|term| nodes.is_set(term.bit))
+                .map(|term| term.weight.unsigned_abs())
+                .sum(),
+            TotalOf::Table { table } => {
+                let value = table_at(&plan.schema, table, twin).unwrap_or(0);
+                value.max(0).unsigned_abs()
+            }
+        });
+        for (count, more) in counts.iter_mut().zip(cells.chain(totals)) {
+            *count += more;
         }
     }
     counts
@@ -46,11 +56,11 @@ pub fn evaluate<'t>(plan: &Plan, twins: impl IntoIterator<Item = &'t Weights>) -
 /// Applies the gates to the hospitals' counts and lays the result out in blocks of four bits.
 #[must_use]
 pub fn finish(plan: &Plan, hospitals: &BTreeMap<u8, Counts>) -> Vec<u8> {
-    let of = |counts: &Counts, cell: usize| counts.get(cell).copied().unwrap_or(0);
-    let total = |cell: usize| {
+    let of = |counts: &Counts, number: usize| counts.get(number).copied().unwrap_or(0);
+    let total = |number: usize| {
         hospitals
             .values()
-            .map(|counts| of(counts, cell))
+            .map(|counts| of(counts, number))
             .sum::<u64>()
     };
     let k = u64::from(plan.program.k());
@@ -60,26 +70,31 @@ pub fn finish(plan: &Plan, hospitals: &BTreeMap<u8, Counts>) -> Vec<u8> {
             total(cell) - hospitals.get(hospital).map_or(0, |counts| of(counts, cell)) >= k
         })
     };
-    let open: Vec<bool> = plan
-        .schedule
-        .rows
+    let rows = &plan.schedule.rows;
+    let open: Vec<bool> = rows
         .iter()
-        .map(|cells| cells.iter().all(|cell| passes(*cell)))
+        .map(|row| row.cells.iter().all(|cell| passes(*cell)))
         .collect();
+    let digit = |row: usize, number: Option<usize>, place: usize| match number {
+        Some(number) if open.get(row) == Some(&true) => {
+            u8::try_from((total(number) >> (2 * place)) & 3).unwrap_or(0)
+        }
+        _ => 0,
+    };
     let half = |output: &Output| -> u8 {
         match *output {
             Output::Gate { row } => u8::from(open.get(row).copied().unwrap_or(false)),
             Output::Digit { row, cell, place } => {
-                let number = plan
-                    .schedule
-                    .rows
-                    .get(row)
-                    .and_then(|cells| cells.get(cell));
-                let value = match number {
-                    Some(number) if open.get(row) == Some(&true) => total(*number),
-                    _ => 0,
-                };
-                u8::try_from((value >> (2 * place)) & 3).unwrap_or(0)
+                let number = rows.get(row).and_then(|plan| plan.cells.get(cell));
+                digit(row, number.copied(), place)
+            }
+            Output::Total {
+                row,
+                total: index,
+                place,
+            } => {
+                let number = rows.get(row).and_then(|plan| plan.totals.get(index));
+                digit(row, number.map(|n| plan.schedule.cells + n), place)
             }
         }
     };

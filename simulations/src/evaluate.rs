@@ -7,11 +7,10 @@ use tfhe::core_crypto::prelude::{CiphertextModulus, LweCiphertext, LweCiphertext
 use thiserror::Error;
 
 use crate::{
-    Digest, Engine, Plan, SHARD_TWINS,
-    circuit::{Hospital, Number, SHARD_BLOCKS, aggregate, twin_bits},
+    Digest, Engine, Plan, SHARD_TWINS, Schema,
+    circuit::{Hospital, Number, Schedule, aggregate, cut_quantities, quantity_wires, twin_atoms},
     engine::Run,
     machine::MachineError,
-    plan::cells,
 };
 
 /// An evaluation that did not take place.
@@ -54,15 +53,15 @@ pub enum EvaluateError {
     },
 }
 
-const MAGIC: &[u8; 8] = b"OTSHARD1";
+const MAGIC: &[u8; 8] = b"OTSHARD2";
 const HEADER: usize = 8 + 3 * 4;
 
 /// The bytes of a shard output.
-pub(crate) fn shard_bytes(cells: usize, lwe_size: usize) -> u64 {
-    u64::try_from(HEADER + cells * SHARD_BLOCKS * lwe_size * 8).unwrap_or(u64::MAX)
+pub(crate) fn shard_bytes(blocks: usize, lwe_size: usize) -> u64 {
+    u64::try_from(HEADER + blocks * lwe_size * 8).unwrap_or(u64::MAX)
 }
 
-/// The encrypted counts of one shard: two blocks per distinct cell.
+/// The encrypted counts and sums of one shard: digits of every distinct cell, then those of the parts of totals.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShardOutput {
     twins: usize,
@@ -77,20 +76,21 @@ impl ShardOutput {
         self.twins
     }
 
-    /// The ciphertexts: for every cell the count modulo 4 and the rest of it, at 2^59 per unit.
+    /// The ciphertexts at 2^59 per unit: for every count its value modulo 4 and the rest of it, for every other sum its
+    /// digits in base 4.
     #[must_use]
     pub fn blocks(&self) -> &[LweCiphertextOwned<u64>] {
         &self.blocks
     }
 
-    /// The canonical bytes: a header (twins, cells, words of a ciphertext, little-endian) and the words.
+    /// The canonical bytes: a header (twins, blocks, words of a ciphertext, little-endian) and the words.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
         let mut bytes = Vec::with_capacity(HEADER + self.blocks.len() * self.lwe_size * 8);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&word(self.twins));
-        bytes.extend_from_slice(&word(self.blocks.len() / SHARD_BLOCKS));
+        bytes.extend_from_slice(&word(self.blocks.len()));
         bytes.extend_from_slice(&word(self.lwe_size));
         bytes.extend(
             self.blocks
@@ -104,7 +104,7 @@ impl ShardOutput {
     /// Reads canonical bytes for a plan.
     ///
     /// # Errors
-    /// A wrong header, a size that is not exactly that of the header, or cells that are not the plan's.
+    /// A wrong header, a size that is not exactly that of the header, or blocks that are not the plan's.
     pub fn from_bytes(bytes: &[u8], plan: &Plan) -> Result<Self, EvaluateError> {
         let malformed = EvaluateError::Malformed;
         let rest = bytes
@@ -118,14 +118,14 @@ impl ShardOutput {
             *value = usize::try_from(u32::from_le_bytes(*bytes))
                 .map_err(|_| malformed("a number is too large"))?;
         }
-        let [twins, cell_count, lwe_size] = header;
+        let [twins, blocks, lwe_size] = header;
         if twins == 0 || twins > SHARD_TWINS {
             return Err(EvaluateError::ShardSize(twins));
         }
-        if cell_count != plan.cells() || !(2..=1 << 16).contains(&lwe_size) {
-            return Err(malformed("its cells or its dimension are not the plan's"));
+        if blocks != plan.schedule.blocks() || !(2..=1 << 16).contains(&lwe_size) {
+            return Err(malformed("its blocks or its dimension are not the plan's"));
         }
-        if words.len() != cell_count * SHARD_BLOCKS * lwe_size * 8 {
+        if words.len() != blocks * lwe_size * 8 {
             return Err(malformed("its length is not that of its header"));
         }
         let words: Vec<u64> = words
@@ -150,7 +150,7 @@ impl ShardOutput {
     /// The hash of the canonical bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        crate::digest_bytes("organtwin shard output 1", &self.to_bytes())
+        crate::digest_bytes("organtwin shard output 2", &self.to_bytes())
     }
 }
 
@@ -189,6 +189,24 @@ fn check_size(engine: &Engine, block: &LweCiphertextOwned<u64>) -> Result<(), Ev
     }
 }
 
+/// Whether a twin has the slots of its schema, each of the key's dimension.
+pub(crate) fn check_slots(
+    engine: &Engine,
+    schema: &Schema,
+    twin: usize,
+    slots: &[LweCiphertextOwned<u64>],
+) -> Result<(), EvaluateError> {
+    let (got, expected) = (slots.len(), schema.slots());
+    if got != expected {
+        return Err(EvaluateError::Slots {
+            twin,
+            got,
+            expected,
+        });
+    }
+    slots.iter().try_for_each(|slot| check_size(engine, slot))
+}
+
 /// Counts the cells of a shard: at most 31 twins of one hospital, all slots of each in the order of the schema.
 ///
 /// `progress` gets the number of bootstraps so far; `cancel` stops the evaluation at the next one. The output is the
@@ -207,22 +225,17 @@ pub fn evaluate_shard(
         return Err(EvaluateError::ShardSize(twins.len()));
     }
     for (index, twin) in twins.iter().enumerate() {
-        let (got, expected) = (twin.len(), plan.schema.slots());
-        if got != expected {
-            return Err(EvaluateError::Slots {
-                twin: index,
-                got,
-                expected,
-            });
-        }
-        twin.iter().try_for_each(|slot| check_size(engine, slot))?;
+        check_slots(engine, &plan.schema, index, twin)?;
     }
     let run = Run::new(engine, progress, cancel);
     let counts = twins
         .par_iter()
-        .map(|slots| twin_bits(&run, &plan.schedule, slots))
-        .try_reduce(Vec::new, |sums, bits| Ok(add(sums, bits)))?;
-    let blocks = cells(&run, &plan.schedule, &counts)?;
+        .map(|slots| {
+            let atoms = twin_atoms(&run, &plan.schedule, slots)?;
+            quantity_wires(&run, &plan.schedule, slots, &atoms)
+        })
+        .try_reduce(Vec::new, |sums, wires| Ok(add(sums, wires)))?;
+    let blocks = cut_quantities(&run, &plan.schedule, &counts)?;
     Ok(ShardOutput {
         twins: twins.len(),
         lwe_size: engine.lwe_size(),
@@ -285,7 +298,19 @@ pub fn finish(
         own.iter()
             .flat_map(ShardOutput::blocks)
             .try_for_each(|block| check_size(engine, block))?;
-        let shards = own.iter().map(numbers).collect();
+        if own
+            .iter()
+            .any(|shard| shard.blocks.len() != plan.schedule.blocks())
+        {
+            let what = "a shard has another number of blocks than the plan".to_owned();
+            let hospital = *hospital;
+            return Err(EvaluateError::OtherShards { hospital, what });
+        }
+        let size = SHARD_TWINS.min(*twins);
+        let shards = own
+            .iter()
+            .map(|shard| numbers(&plan.schedule, shard, size))
+            .collect();
         hospitals.insert(
             *hospital,
             Hospital {
@@ -299,12 +324,20 @@ pub fn finish(
     Ok(Aggregate { blocks })
 }
 
-fn numbers(shard: &ShardOutput) -> Vec<Number<LweCiphertextOwned<u64>>> {
-    shard
-        .blocks
-        .as_chunks::<SHARD_BLOCKS>()
-        .0
+/// The numbers of a shard; all shards of a hospital are taken to be of the same size, so that a plan knows the work.
+fn numbers(
+    schedule: &Schedule,
+    shard: &ShardOutput,
+    twins: usize,
+) -> Vec<Number<LweCiphertextOwned<u64>>> {
+    let mut left = shard.blocks.as_slice();
+    schedule
+        .quantities
         .iter()
-        .map(|[low, high]| Number::from_shard(low.clone(), high.clone()))
+        .filter_map(|quantity| {
+            let (own, rest) = left.split_at_checked(quantity.blocks())?;
+            left = rest;
+            Some(quantity.number(own, twins))
+        })
         .collect()
 }

@@ -30,6 +30,7 @@ pub mod machine;
 pub mod measure;
 pub mod naive;
 pub mod noise;
+pub mod one;
 pub mod plan;
 pub mod program;
 pub mod reference;

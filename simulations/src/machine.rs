@@ -16,14 +16,18 @@ pub struct Site {
 /// The steps of a study that bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
+    /// Whether several features are present.
+    Present,
     /// A bit of a node of the program.
     Decide,
     /// Removing the low digits of a sum that is a node of the program.
     Extract,
-    /// Cutting the count of a cell in a shard into digits.
+    /// Cutting the count or the sum of a shard into digits.
     CutCount,
-    /// Adding counts of a cell and carrying.
+    /// Adding counts or sums and carrying.
     Carry,
+    /// Adding up a total.
+    Total,
     /// Comparing a cell with k.
     Compare,
     /// Joining the comparisons of a row.
@@ -38,10 +42,12 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let index = self.index;
         match self.step {
+            Step::Present => write!(f, "presence of features {index}"),
             Step::Decide => write!(f, "decision n{index}"),
             Step::Extract => write!(f, "digits of n{index}"),
-            Step::CutCount => write!(f, "shard count of cell {index}"),
-            Step::Carry => write!(f, "carries of cell {index}"),
+            Step::CutCount => write!(f, "shard count of quantity {index}"),
+            Step::Carry => write!(f, "carries of quantity {index}"),
+            Step::Total => write!(f, "total {index}"),
             Step::Compare => write!(f, "comparison of cell {index} with k"),
             Step::Gate => write!(f, "gate of row {index}"),
             Step::Close => write!(f, "closing of row {index}"),
@@ -70,6 +76,9 @@ pub enum MachineError {
     /// A circuit gave a table a phase that it does not cover: a bug.
     #[error("bug: {0} looks up a value outside its table")]
     OutsideTable(Site),
+    /// A circuit read what was not computed before it: a bug.
+    #[error("bug: {0} reads what was not computed")]
+    NotComputed(Site),
     /// A circuit grew beyond what its digits hold: a bug.
     #[error("bug: {0} overflows its digits")]
     Overflow(Site),
@@ -116,6 +125,27 @@ impl Table {
                 .collect(),
             outputs: vec![0, 1 << bits],
             margin: 1 << (61 - bits),
+        }
+    }
+
+    /// Several functions of `1 << bits` values at once, each given by its entries; the phases are those of a table of
+    /// so many values.
+    #[must_use]
+    pub fn many(bits: u32, functions: &[Vec<u64>]) -> Self {
+        // Next to each other lie what the functions say of one value.
+        let boxes = functions.len().next_power_of_two();
+        let entries: Vec<u64> = (0..1_usize << bits)
+            .flat_map(|value| {
+                (0..boxes).map(move |index| {
+                    let function = functions.get(index);
+                    function.and_then(|f| f.get(value)).copied().unwrap_or(0)
+                })
+            })
+            .collect();
+        Self {
+            margin: (1 << 62) >> entries.len().trailing_zeros(),
+            entries,
+            outputs: (0..functions.len()).collect(),
         }
     }
 
@@ -260,6 +290,16 @@ mod tests {
                 Exact.bootstrap(&(x << 59), &table, SITE),
                 Ok(vec![x % 4, x / 4])
             );
+        }
+    }
+
+    #[test]
+    fn many_functions_are_looked_up_at_once() {
+        let functions: Vec<Vec<u64>> = (1..4).map(|f| (0..4).map(|x| x * f).collect()).collect();
+        let table = Table::many(2, &functions);
+        for x in 0..4_u64 {
+            let outputs = vec![x, 2 * x, 3 * x];
+            assert_eq!(Exact.bootstrap(&(x << 61), &table, SITE), Ok(outputs));
         }
     }
 

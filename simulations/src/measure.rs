@@ -24,13 +24,16 @@ use thiserror::Error;
 
 use crate::{
     Engine, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, PlanError,
-    SHARD_TWINS, SpecError, StudySpec, Weights,
-    circuit::{SumTask, sum_bits},
+    Program, ProgramError, SHARD_TWINS, Schema, SpecError, StudySpec, Weights,
+    circuit::{Cut, Lin, SumOutput, SumTask, Twin},
+    clear,
     encode::{EncodeError, encode},
     engine::{EngineError, Run},
     evaluate::evaluate_shard,
     machine::{Machine, MachineError, Step, Table},
+    one::{self, OneError},
     plan::plan,
+    program::{Cell, Op, Row, RowKind, TableOn},
     schema::INPUT_DELTA_LOG,
 };
 
@@ -52,6 +55,15 @@ pub enum MeasureError {
     /// The built-in twins cannot be encoded: a bug.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The built-in program does not hold together: a bug.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The built-in score was not computed: a bug.
+    #[error(transparent)]
+    One(#[from] OneError),
+    /// A score disagrees with the integers.
+    #[error("a linear score came out wrong")]
+    WrongScore,
     /// A decision disagrees with the integers.
     #[error("a decision of {bits} bits at threshold {threshold} came out wrong")]
     Wrong {
@@ -175,7 +187,7 @@ pub struct DecisionCost {
     pub seconds: f64,
 }
 
-/// Decides thresholds on one sum of 5 to 12 bits, checks every bit, and counts the bootstraps.
+/// Decides thresholds on one sum of 5 to 14 bits, checks every bit, and counts the bootstraps.
 ///
 /// # Errors
 /// A wrong bit, or a bug.
@@ -185,30 +197,48 @@ pub fn decisions(
     thresholds: usize,
     clock: &dyn Fn() -> f64,
 ) -> Result<DecisionCost, MeasureError> {
-    let bits = bits.clamp(5, 12);
+    let bits = bits.clamp(5, 14);
     let largest = (1_i64 << (bits - 1)) - 1;
     let step = (largest / i64::try_from(thresholds + 1).unwrap_or(i64::MAX)).max(1);
-    let cuts: Vec<(usize, i64)> = (1..)
+    let scale = 1_u64 << 59;
+    let cuts: Vec<Cut> = (1..)
         .take(thresholds)
         .map(|i| i * step)
         .enumerate()
+        .map(|(atom, threshold)| Cut {
+            threshold,
+            outputs: vec![SumOutput { scale, atom }],
+        })
         .collect();
+    let sum = Lin {
+        slots: vec![(0, 1 << (64 - bits - INPUT_DELTA_LOG))],
+        ..Lin::default()
+    };
     let task = SumTask {
         node: 0,
-        factors: vec![(0, 1)],
+        sum,
         bits,
+        largest,
+        valid: None,
         cuts: cuts.clone(),
+        digits: Vec::new(),
+        shared: true,
     };
+    let task = task.cheaper();
     // In the middle between two thresholds.
     let value = step * i64::try_from(thresholds / 2).unwrap_or(0) + step / 2;
     let slots = key.encrypt(&[value.cast_unsigned() << INPUT_DELTA_LOG]);
     let cancel = AtomicBool::new(false);
     let run = Run::new(key.engine(), &|_| {}, &cancel);
     let (before, start) = (key.engine().bootstraps(), clock());
-    let outputs = sum_bits(&run, &task, &slots)?;
+    let twin = Twin {
+        slots: &slots,
+        atoms: &[],
+    };
+    let outputs = task.run(&run, &twin)?;
     let (bootstraps, seconds) = (key.engine().bootstraps() - before, clock() - start);
     for (bit, wire) in outputs {
-        let threshold = cuts.get(bit).map_or(0, |(_, threshold)| *threshold);
+        let threshold = cuts.get(bit).map_or(0, |cut| cut.threshold);
         if (key.open(&[wire]) == [1]) != (value >= threshold) {
             return Err(MeasureError::Wrong { bits, threshold });
         }
@@ -220,6 +250,82 @@ pub fn decisions(
         bootstraps,
         per_threshold,
         seconds,
+    })
+}
+
+/// What a score costs that is linear in a twin's weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinearCost {
+    /// The weights that it adds up.
+    pub terms: usize,
+    /// The bootstraps: none.
+    pub bootstraps: u64,
+    /// The seconds for one patient.
+    pub seconds_per_patient: f64,
+}
+
+/// Computes a score with a table on every axis of a kidney twin, and checks it.
+///
+/// # Errors
+/// A wrong score, or a bug.
+pub fn linear(key: &OwnKey, clock: &dyn Fn() -> f64) -> Result<LinearCost, MeasureError> {
+    const PATIENTS: u32 = 10;
+    let schema = Schema::kidney();
+    let tables: Vec<TableOn> = schema
+        .axes()
+        .iter()
+        .map(|axis| TableOn {
+            axis: axis.name.clone(),
+            values: (0..axis.nodes).map(|node| i64::from(node % 5)).collect(),
+            missing: Some(0),
+        })
+        .collect();
+    let terms = tables.iter().map(|table| table.values.len()).sum();
+    let row = Row {
+        kind: RowKind::Arm,
+        label: String::new(),
+        arm: None,
+        edges: Vec::new(),
+        cells: vec![Cell {
+            label: String::new(),
+            bit: 1,
+        }],
+        totals: Vec::new(),
+    };
+    let nodes = vec![
+        Op::Sum {
+            tables,
+            terms: Vec::new(),
+        },
+        Op::Valid { score: 0 },
+    ];
+    let program = Program::new(&schema, 1, nodes, vec![row])?;
+    let weights = encode(
+        &schema,
+        &Features::from([("age_years".to_owned(), Some(61.0))]),
+    )?;
+    let slots = key.encrypt_twin(&weights);
+    let (before, start) = (key.engine().bootstraps(), clock());
+    let mut last = None;
+    for _ in 0..PATIENTS {
+        last = Some(one::linear(key.engine(), &program, &schema, 0, &slots)?);
+    }
+    let seconds_per_patient = (clock() - start) / f64::from(PATIENTS);
+    let bootstraps = key.engine().bootstraps() - before;
+    let opened = last.map(|score| {
+        let half = 1_u64 << (score.delta_log - 1);
+        key.decrypt(&score.ciphertext)
+            .wrapping_add(half)
+            .cast_signed()
+            >> score.delta_log
+    });
+    if opened != clear::score(&program, 0, &schema, &weights) {
+        return Err(MeasureError::WrongScore);
+    }
+    Ok(LinearCost {
+        terms,
+        bootstraps,
+        seconds_per_patient,
     })
 }
 

@@ -1,21 +1,19 @@
 //! The planner: what a study costs, how surely it is right, and how far it is from the textbook formula, before it runs.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+mod estimate;
+mod meter;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use estimate::{Estimate, Work};
+
 use crate::{
     Digest, NoiseModel, Program, SHARD_TWINS, Schema,
-    circuit::{
-        Hospital, Layout, Number, SHARD_BLOCKS, Schedule, ScheduleError, aggregate, cut_count,
-        twin_bits,
-    },
-    machine::{Machine, MachineError, Site, Step, Table},
-    noise::log2_failure,
+    circuit::{Layout, Schedule, ScheduleError},
+    machine::MachineError,
 };
 
 /// log2 of the failure probability above which a study is refused.
@@ -76,6 +74,19 @@ pub enum PlanError {
     Machine(#[from] MachineError),
 }
 
+/// What one node of the program costs on every twin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeCost {
+    /// The node; a sum stands for all thresholds on it.
+    pub node: u32,
+    /// What it computes.
+    pub what: String,
+    /// The bootstraps on one twin.
+    pub bootstraps: u64,
+    /// log2 of the probability that any of them fails in the study.
+    pub log2_failure: f64,
+}
+
 /// What a study costs and how good it is, as shown before it is proposed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
@@ -107,6 +118,16 @@ pub struct Forecast {
     pub blocks: usize,
     /// The bytes of one shard's output.
     pub shard_bytes: u64,
+    /// The bytes that one node sends to each peer: the shards that it evaluates.
+    pub bytes_per_peer: u64,
+    /// The bytes of one encrypted twin.
+    pub twin_bytes: u64,
+    /// The memory of the evaluation, apart from the shards' outputs: it does not depend on the number of twins.
+    pub memory_bytes: u64,
+    /// The memory of all shards' outputs, which the finish reads.
+    pub outputs_bytes: u64,
+    /// What each node of the program costs.
+    pub nodes: Vec<NodeCost>,
 }
 
 /// A program ready to run on given twins: a pure function of the program, the schema and the numbers of twins.
@@ -155,7 +176,7 @@ impl Plan {
     /// The number of distinct cells, each counted once.
     #[must_use]
     pub fn cells(&self) -> usize {
-        self.schedule.cells.len()
+        self.schedule.cells
     }
 
     /// The numbers of a row's distinct cells, as [`crate::clear::evaluate`] counts them.
@@ -164,8 +185,19 @@ impl Plan {
         self.schedule
             .rows
             .get(row)
-            .map(Vec::as_slice)
+            .map(|row| row.cells.as_slice())
             .unwrap_or_default()
+    }
+
+    /// The most that one twin adds to each total of a row.
+    pub(crate) fn totals_of_row(&self, row: usize) -> impl Iterator<Item = u64> {
+        let totals = self.schedule.rows.get(row).map(|row| row.totals.as_slice());
+        totals.unwrap_or_default().iter().map(|number| {
+            self.schedule
+                .totals
+                .get(*number)
+                .map_or(0, |total| total.most)
+        })
     }
 
     /// The number of blocks of four bits that are opened.
@@ -188,7 +220,7 @@ impl Plan {
     #[must_use]
     pub fn digest(&self) -> Digest {
         crate::digest_of(
-            "organtwin plan 1",
+            "organtwin plan 2",
             &(self.program.digest(), &self.hospitals),
         )
     }
@@ -215,9 +247,15 @@ pub fn plan(program: &Program, schema: &Schema, context: &PlanContext) -> Result
             });
         }
     }
-    let layout = Layout::new(&schedule.rows, count(twins));
-    let estimate = Estimate::of(program, schema, context, &schedule, &layout)?;
-    let forecast = estimate.forecast(context, &schedule, &layout);
+    let layout = Layout::new(&schedule, count(twins));
+    let work = Work {
+        program,
+        schema,
+        context,
+        schedule: &schedule,
+        layout: &layout,
+    };
+    let forecast = Estimate::of(&work)?.forecast(&work);
     if forecast.log2_failure > WORST_LOG2_FAILURE {
         return Err(PlanError::TooRisky {
             log2: forecast.log2_failure,
@@ -244,209 +282,4 @@ fn float(number: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     let value = number as f64;
     value
-}
-
-/// The machine that only knows variances, and logs what would be bootstrapped.
-struct Meter<'n> {
-    noise: &'n NoiseModel,
-    log: Mutex<BTreeMap<(Site, u64, u64), u64>>,
-}
-
-impl<'n> Meter<'n> {
-    fn new(noise: &'n NoiseModel) -> Self {
-        Self {
-            noise,
-            log: Mutex::new(BTreeMap::new()),
-        }
-    }
-
-    fn log(&self) -> MutexGuard<'_, BTreeMap<(Site, u64, u64), u64>> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, site: Site, margin: u64, variance: f64) {
-        // Positive floats order like their bits, so the log's order is that of the numbers.
-        *self
-            .log()
-            .entry((site, margin, variance.to_bits()))
-            .or_insert(0) += 1;
-    }
-
-    fn bootstraps(&self) -> u64 {
-        self.log().values().sum()
-    }
-}
-
-impl Machine for Meter<'_> {
-    type Wire = f64;
-
-    fn combine(&self, terms: &[(&f64, i64)], _constant: u64) -> f64 {
-        terms
-            .iter()
-            .map(|(variance, factor)| {
-                let factor = float(factor.unsigned_abs());
-                *variance * factor * factor
-            })
-            .sum()
-    }
-
-    fn bootstrap(&self, input: &f64, table: &Table, site: Site) -> Result<Vec<f64>, MachineError> {
-        self.add(site, table.margin(), *input);
-        Ok(vec![
-            self.noise.bootstrap * self.noise.bootstrap;
-            table.outputs().len()
-        ])
-    }
-}
-
-/// Bootstraps and failures of a study.
-struct Estimate {
-    per_twin: u64,
-    per_shard: u64,
-    finish: u64,
-    shards: usize,
-    failures: BTreeMap<Site, f64>,
-    noisiest: f64,
-}
-
-impl Estimate {
-    fn of(
-        program: &Program,
-        schema: &Schema,
-        context: &PlanContext,
-        schedule: &Schedule,
-        layout: &Layout,
-    ) -> Result<Self, PlanError> {
-        let noise = &context.noise;
-        let mut failures = BTreeMap::new();
-        let twins: usize = context.hospitals.values().sum();
-
-        let twin = Meter::new(noise);
-        let bits = twin_bits(
-            &twin,
-            schedule,
-            &vec![noise.input * noise.input; schema.slots()],
-        )?;
-        tally(&twin, count(twins), &mut failures);
-
-        let mut sizes: BTreeMap<usize, u64> = BTreeMap::new();
-        for own in context.hospitals.values().filter(|own| **own > 0) {
-            *sizes.entry(SHARD_TWINS.min(*own)).or_insert(0) += count(own.div_ceil(SHARD_TWINS));
-        }
-        let mut per_shard = 0;
-        let mut outputs: Vec<[f64; SHARD_BLOCKS]> = Vec::new();
-        for (size, number) in &sizes {
-            // The largest size comes last; its outputs are the noisiest.
-            let shard = Meter::new(noise);
-            let counts: Vec<f64> = bits.iter().map(|bit| bit * float(count(*size))).collect();
-            outputs = cells(&shard, schedule, &counts)?;
-            per_shard = shard.bootstraps();
-            tally(&shard, *number, &mut failures);
-        }
-
-        let finish = Meter::new(noise);
-        let hospitals = context
-            .hospitals
-            .iter()
-            .map(|(hospital, own)| {
-                let one = || {
-                    outputs
-                        .iter()
-                        .map(|[low, high]| Number::from_shard(*low, *high))
-                };
-                let shards = (0..own.div_ceil(SHARD_TWINS))
-                    .map(|_| one().collect())
-                    .collect();
-                (
-                    *hospital,
-                    Hospital {
-                        twins: count(*own),
-                        shards,
-                    },
-                )
-            })
-            .collect();
-        let blocks = aggregate(
-            &finish,
-            schedule,
-            layout,
-            u64::from(program.k()),
-            &hospitals,
-        )?;
-        let finish_bootstraps = finish.bootstraps();
-        for block in &blocks {
-            finish.add(Step::Squash.at(blocks.len()), 1 << 58, *block);
-        }
-        tally(&finish, 1, &mut failures);
-        let noisiest = blocks.iter().copied().fold(0.0, f64::max);
-        Ok(Self {
-            per_twin: twin.bootstraps(),
-            per_shard,
-            finish: finish_bootstraps,
-            shards: context
-                .hospitals
-                .values()
-                .map(|own| own.div_ceil(SHARD_TWINS))
-                .sum(),
-            failures,
-            noisiest: libm::sqrt(noisiest) / noise.bootstrap,
-        })
-    }
-
-    fn forecast(&self, context: &PlanContext, schedule: &Schedule, layout: &Layout) -> Forecast {
-        let twins: usize = context.hospitals.values().sum();
-        let evaluate = count(twins) * self.per_twin + count(self.shards) * self.per_shard;
-        let repeats = u64::from(context.threshold) + 1;
-        let parties = u64::from(context.parties.max(1));
-        let worst = self
-            .failures
-            .iter()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .map_or((String::new(), f64::NEG_INFINITY), |(site, p)| {
-                (site.to_string(), libm::log2(*p))
-            });
-        let share = float(repeats * evaluate) / float(parties) + float(self.finish);
-        Forecast {
-            twins,
-            shards: self.shards,
-            bootstraps_per_twin: self.per_twin,
-            bootstraps_per_shard: self.per_shard,
-            bootstraps_evaluate: evaluate,
-            bootstraps_finish: self.finish,
-            bootstraps_all_nodes: repeats * evaluate + parties * self.finish,
-            log2_failure: libm::log2(self.failures.values().sum::<f64>()),
-            worst_step: worst.0,
-            worst_step_log2_failure: worst.1,
-            noise_level: self.noisiest,
-            seconds: share * context.seconds_per_bootstrap / f64::from(context.cores.max(1)),
-            blocks: layout.blocks.len(),
-            shard_bytes: crate::evaluate::shard_bytes(schedule.cells.len(), 2049),
-        }
-    }
-}
-
-/// The blocks of every cell of a shard.
-pub(crate) fn cells<M: Machine>(
-    machine: &M,
-    schedule: &Schedule,
-    counts: &[M::Wire],
-) -> Result<Vec<[M::Wire; SHARD_BLOCKS]>, MachineError> {
-    use rayon::prelude::*;
-    schedule
-        .cells
-        .par_iter()
-        .enumerate()
-        .map(|(cell, plan)| cut_count(machine, cell, *plan, counts))
-        .collect()
-}
-
-/// Adds the failures of a log that happens several times.
-fn tally(meter: &Meter<'_>, times: u64, failures: &mut BTreeMap<Site, f64>) {
-    let switch = meter.noise.switch * meter.noise.switch;
-    for ((site, margin, variance), number) in meter.log().iter() {
-        let log2 = log2_failure(float(*margin), f64::from_bits(*variance) + switch);
-        // Below 2^-1000 a probability is nothing beside the others.
-        *failures.entry(*site).or_insert(0.0) +=
-            float(number * times) * libm::exp2(log2.clamp(-1000.0, 0.0));
-    }
 }

@@ -1,6 +1,9 @@
 //! The encrypted evaluator against the clear one: random programs at small insecure parameters, and the vancomycin
 //! study at the real ones.
 
+#[path = "../src/circuit/tests/programs.rs"]
+mod programs;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -10,12 +13,13 @@ use std::{
 };
 
 use organtwin_simulations::{
-    Axis, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, Program, Scale,
-    Schema, ShardOutput, StudyResult, StudySpec, Weights, clear, encode, evaluate_shard, finish,
+    Axis, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, Plane, Program,
+    Scale, Schema, ShardOutput, StudyResult, StudySpec, Weights, clear, encode, evaluate_shard,
+    finish,
     machine::MachineError,
     measure::{OwnKey, vancomycin_study},
-    plan,
-    program::{Cell, Op, Row, RowKind, TableOn},
+    one, plan,
+    program::{self, BitTerm, Cell, Op, Row, RowKind, TableOn, Total, TotalOf},
 };
 use proptest::prelude::*;
 use tfhe::{
@@ -61,17 +65,27 @@ fn context(parameters: &ClassicPBSParameters, twins: &Twins) -> PlanContext {
     }
 }
 
-fn shards(key: &OwnKey, plan: &Plan, twins: &Twins) -> BTreeMap<u8, Vec<ShardOutput>> {
+fn counted_shards(
+    key: &OwnKey,
+    plan: &Plan,
+    twins: &Twins,
+) -> (BTreeMap<u8, Vec<ShardOutput>>, u64) {
     let cancel = AtomicBool::new(false);
-    twins
+    let mut bootstraps = 0;
+    let outputs = twins
         .iter()
         .map(|(hospital, own)| {
             let outputs = own
                 .chunks(31)
                 .map(|shard| {
+                    let reported = AtomicU64::new(0);
+                    let progress = |done| {
+                        reported.fetch_max(done, Ordering::Relaxed);
+                    };
                     let shard: Vec<_> = shard.iter().map(|twin| key.encrypt_twin(twin)).collect();
                     let output =
-                        evaluate_shard(key.engine(), plan, &shard, &|_| {}, &cancel).unwrap();
+                        evaluate_shard(key.engine(), plan, &shard, &progress, &cancel).unwrap();
+                    bootstraps += reported.into_inner();
                     // Through the wire form, as a peer would get it.
                     let copy = ShardOutput::from_bytes(&output.to_bytes(), plan).unwrap();
                     assert!(copy == output && copy.digest() == output.digest());
@@ -80,7 +94,12 @@ fn shards(key: &OwnKey, plan: &Plan, twins: &Twins) -> BTreeMap<u8, Vec<ShardOut
                 .collect();
             (*hospital, outputs)
         })
-        .collect()
+        .collect();
+    (outputs, bootstraps)
+}
+
+fn shards(key: &OwnKey, plan: &Plan, twins: &Twins) -> BTreeMap<u8, Vec<ShardOutput>> {
+    counted_shards(key, plan, twins).0
 }
 
 fn run(key: &OwnKey, plan: &Plan, twins: &Twins) -> Vec<u8> {
@@ -90,38 +109,87 @@ fn run(key: &OwnKey, plan: &Plan, twins: &Twins) -> Vec<u8> {
     key.open(&aggregate.blocks)
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20, ..ProptestConfig::with_cases(24) })]
+
+    #[test]
+    fn encrypted_equals_clear_on_random_programs(
+        program in programs::program(),
+        hospitals in proptest::collection::vec(proptest::collection::vec(programs::twin(), 0..7), 2..5),
+    ) {
+        let twins: Twins = (1..).zip(hospitals).collect();
+        if let Ok(plan) = plan(&program, &programs::schema(), &context(&TINY, &twins)) {
+            let (shards, bootstraps) = counted_shards(&KEY, &plan, &twins);
+            prop_assert_eq!(bootstraps, plan.forecast().bootstraps_evaluate);
+            let reported = AtomicU64::new(0);
+            let progress = |done| { reported.fetch_max(done, Ordering::Relaxed); };
+            let cancel = AtomicBool::new(false);
+            let aggregate = finish(KEY.engine(), &plan, &shards, &progress, &cancel).unwrap();
+            prop_assert_eq!(reported.into_inner(), plan.forecast().bootstraps_finish);
+            let opened = KEY.open(&aggregate.blocks);
+            prop_assert_eq!(&opened, &clear::run(&plan, &twins));
+            prop_assert!(StudyResult::decode(&plan, &opened).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_random_program_is_the_same_on_one_twin(
+        program in programs::program(),
+        twin in programs::twin(),
+    ) {
+        let (schema, cancel) = (programs::schema(), AtomicBool::new(false));
+        let slots = KEY.encrypt_twin(&twin);
+        let expected = clear::nodes(&program, &schema, &twin);
+        if let Ok(bits) = one::evaluate(KEY.engine(), &program, &schema, &slots, &|_| {}, &cancel) {
+            for (node, bit) in bits {
+                let opened = KEY.open(std::slice::from_ref(&bit));
+                prop_assert_eq!(opened, vec![u8::from(expected.is_set(node))], "n{}", node);
+            }
+        }
+        for node in 0..program.nodes().len() as u32 {
+            let linear = one::linear(KEY.engine(), &program, &schema, node, &slots);
+            if let (Ok(score), Some(value)) = (linear, expected.score(node)) {
+                let phase = KEY.decrypt(&score.ciphertext).wrapping_add(1 << (score.delta_log - 1));
+                prop_assert_eq!(phase.cast_signed() >> score.delta_log, value, "n{}", node);
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Who holds which patient changes nothing but the gates.
+    #[test]
+    fn open_rows_do_not_depend_on_who_holds_the_patients(
+        program in programs::program(),
+        twins in proptest::collection::vec((programs::twin(), 1..4_u8, 1..6_u8), 8..60),
+    ) {
+        let results: Vec<StudyResult> = [0, 1]
+            .iter()
+            .filter_map(|split| {
+                let mut hospitals = Twins::new();
+                for (twin, first, second) in &twins {
+                    let hospital = if *split == 0 { *first } else { *second };
+                    hospitals.entry(hospital).or_default().push(twin.clone());
+                }
+                let plan = plan(&program, &programs::schema(), &context(&REAL, &hospitals)).ok()?;
+                Some(StudyResult::decode(&plan, &clear::run(&plan, &hospitals)).unwrap())
+            })
+            .collect();
+        if let [one, other] = results.as_slice() {
+            for (a, b) in one.rows.iter().zip(&other.rows) {
+                prop_assert!(a.suppressed || b.suppressed || a == b);
+            }
+        }
+    }
+}
+
 fn small_schema() -> Schema {
-    Schema::new(
-        "small/1",
-        vec![
-            Axis {
-                nodes: 6,
-                ..Axis::continuous("a", "1", Scale::Linear, 0.0, 1.0)
-            },
-            Axis {
-                nodes: 4,
-                ..Axis::continuous("b", "1", Scale::Linear, 0.0, 1.0)
-            },
-            Axis::categorical("c", 3),
-        ],
-        Vec::new(),
-    )
+    programs::schema()
 }
 
 fn small_twin(a: Option<f64>, b: Option<f64>, c: Option<f64>) -> Weights {
     let features = [("a", a), ("b", b), ("c", c)].map(|(name, value)| (name.to_owned(), value));
     encode(&small_schema(), &Features::from(features)).unwrap()
-}
-
-fn twin() -> impl Strategy<Value = Weights> {
-    let maybe = |values: BoxedStrategy<f64>| proptest::option::weighted(0.9, values);
-    let unit = || (0.0..=1.0).boxed();
-    (
-        maybe(unit()),
-        maybe(unit()),
-        maybe((0..3).prop_map(f64::from).boxed()),
-    )
-        .prop_map(|(a, b, c)| small_twin(a, b, c))
 }
 
 fn divide(nodes: &mut Vec<Op>, score: u32, thresholds: &[i64]) -> Row {
@@ -162,70 +230,12 @@ fn divide(nodes: &mut Vec<Op>, score: u32, thresholds: &[i64]) -> Row {
     }
 }
 
-fn program() -> impl Strategy<Value = Program> {
-    let tables = (1..=8_i64).prop_flat_map(|wide| {
-        let values = move |nodes| proptest::collection::vec(0..=wide, nodes);
-        (values(6), values(4), values(3))
-    });
-    let cuts = |range: std::ops::Range<i64>, most| {
-        proptest::collection::btree_set(range, 0..most)
-            .prop_map(|set| set.into_iter().collect::<Vec<_>>())
-    };
-    (
-        tables,
-        cuts(1..80, 3),
-        cuts(1..300, 4),
-        1..4_u32,
-        any::<bool>(),
-    )
-        .prop_map(|((a, b, c), positions, sums, k, third)| {
-            let table = |axis: &str, values| TableOn {
-                axis: axis.to_owned(),
-                values,
-                missing: None,
-            };
-            let mut tables = vec![table("a", a), table("b", b)];
-            if third {
-                tables.push(table("c", c));
-            }
-            let mut nodes = vec![
-                Op::Position {
-                    axis: "a".to_owned(),
-                },
-                Op::Sum {
-                    tables,
-                    terms: Vec::new(),
-                },
-            ];
-            let rows = vec![
-                divide(&mut nodes, 0, &positions),
-                divide(&mut nodes, 1, &sums),
-            ];
-            Program::new(&small_schema(), k, nodes, rows).unwrap()
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 20, ..ProptestConfig::with_cases(24) })]
-
-    #[test]
-    fn encrypted_equals_clear_on_random_programs(
-        program in program(),
-        hospitals in proptest::collection::vec(proptest::collection::vec(twin(), 0..9), 2..6),
-    ) {
-        let twins: Twins = (1..).zip(hospitals).collect();
-        if let Ok(plan) = plan(&program, &small_schema(), &context(&TINY, &twins)) {
-            prop_assert_eq!(run(&KEY, &plan, &twins), clear::run(&plan, &twins));
-        }
-    }
-}
-
 /// Two cells on the axis a, cut in the middle.
 fn halves(k: u32) -> Program {
     let mut nodes = vec![Op::Position {
         axis: "a".to_owned(),
     }];
-    let row = divide(&mut nodes, 0, &[40]);
+    let row = divide(&mut nodes, 0, &[248]);
     Program::new(&small_schema(), k, nodes, vec![row]).unwrap()
 }
 
@@ -357,6 +367,182 @@ fn evaluation_refuses_wrong_shards_and_stops_when_asked() {
         missing,
         Err(EvaluateError::OtherShards { hospital: 2, .. })
     ));
+}
+
+/// Twins without one of the features, under everything that could count them by mistake.
+#[test]
+fn a_missing_feature_is_never_counted() {
+    let table = |axis: &str, values: &[i64]| TableOn {
+        axis: axis.to_owned(),
+        values: values.to_vec(),
+        missing: None,
+    };
+    let nodes = vec![
+        Op::Sum {
+            tables: vec![table("b", &[0, 1, 2, 3, 4]), table("c", &[0, 5, 9])],
+            terms: Vec::new(),
+        },
+        Op::AtLeast {
+            score: 0,
+            threshold: 100,
+        },
+        Op::Not { bit: 1 },
+        Op::Position {
+            axis: "a".to_owned(),
+        },
+        Op::AtLeast {
+            score: 3,
+            threshold: 10,
+        },
+        Op::Or { bits: vec![2, 4] },
+        Op::Select {
+            condition: 1,
+            then: 2,
+            otherwise: 4,
+        },
+        Op::Digit {
+            score: 0,
+            shift: 4,
+            place: 0,
+        },
+        Op::Not { bit: 7 },
+        Op::Valid { score: 0 },
+    ];
+    let cells = [2, 5, 6, 7, 8, 9].map(|bit| Cell {
+        label: bit.to_string(),
+        bit,
+    });
+    let row = Row {
+        kind: RowKind::CrossTable,
+        label: String::new(),
+        arm: None,
+        edges: Vec::new(),
+        cells: cells.to_vec(),
+        totals: Vec::new(),
+    };
+    let program = Program::new(&small_schema(), 1, nodes, vec![row]).unwrap();
+    let cancel = AtomicBool::new(false);
+    for twin in [
+        small_twin(Some(0.9), None, Some(2.0)),
+        small_twin(Some(0.9), Some(1.0), None),
+        small_twin(Some(0.9), None, None),
+    ] {
+        let slots = KEY.encrypt_twin(&twin);
+        let bits = one::evaluate(
+            KEY.engine(),
+            &program,
+            &small_schema(),
+            &slots,
+            &|_| {},
+            &cancel,
+        );
+        for (node, bit) in bits.unwrap() {
+            let set = KEY.open(&[bit]) == [1];
+            assert_eq!(set, node == 4, "n{node}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_is_the_same_encrypted_and_clear_at_the_real_parameters() {
+    let key = OwnKey::production().unwrap();
+    let table = |axis: &str, values: Vec<i64>| TableOn {
+        axis: axis.to_owned(),
+        values,
+        missing: None,
+    };
+    let sum = |wide: i64| Op::Sum {
+        tables: vec![
+            table("a", (0..32).map(|node| node * node * wide / 961).collect()),
+            table("b", (0..5).map(|node| node * wide / 4).collect()),
+            table("ab", (0..12).map(|node| node % 5 * wide / 4).collect()),
+        ],
+        terms: Vec::new(),
+    };
+    // Twelve, fourteen and eight bits.
+    let mut nodes = vec![sum(40), sum(160), sum(2)];
+    let mut bits = Vec::new();
+    for (score, largest) in [(0, 1900), (1, 7600), (2, 96)] {
+        for index in 1..=5 {
+            bits.push(nodes.len() as u32);
+            nodes.push(Op::AtLeast {
+                score,
+                threshold: largest * index / 6,
+            });
+        }
+    }
+    let population = nodes.len() as u32;
+    nodes.push(Op::Or {
+        bits: vec![bits[0], bits[12]],
+    });
+    let mut terms = Vec::new();
+    for place in 0..5 {
+        let digit = nodes.len() as u32;
+        nodes.push(Op::Digit {
+            score: 0,
+            shift: 6,
+            place,
+        });
+        terms.push(BitTerm {
+            bit: digit + 1,
+            weight: 1 << place,
+        });
+        nodes.push(Op::And {
+            bits: vec![population, digit],
+        });
+    }
+    let chosen = nodes.len() as u32;
+    nodes.push(Op::Select {
+        condition: bits[2],
+        then: bits[8],
+        otherwise: population,
+    });
+    let total = |what| Total {
+        label: String::new(),
+        power: 1,
+        about: 0.0,
+        unit: 1.0,
+        what,
+    };
+    bits.extend([population, chosen]);
+    let row = Row {
+        kind: RowKind::CrossTable,
+        label: String::new(),
+        arm: None,
+        edges: Vec::new(),
+        cells: bits
+            .iter()
+            .map(|bit| Cell {
+                label: bit.to_string(),
+                bit: *bit,
+            })
+            .collect(),
+        totals: vec![
+            total(TotalOf::Bits { terms }),
+            total(TotalOf::Table {
+                table: table("a", (0..32).map(|node| 8 * node).collect()),
+            }),
+        ],
+    };
+    let population = Row {
+        cells: vec![Cell {
+            label: String::new(),
+            bit: population,
+        }],
+        ..row.clone()
+    };
+    let program = Program::new(&small_schema(), 1, nodes, vec![row, population]).unwrap();
+    let high = |at: f64| small_twin(Some(at), Some(at), None);
+    let twins = Twins::from([
+        (1, vec![high(1.0), high(0.55)]),
+        (2, vec![high(0.97), small_twin(Some(0.4), None, None)]),
+    ]);
+    let plan = plan(&program, &small_schema(), &context(&REAL, &twins)).unwrap();
+    println!("{:#?}", plan.forecast());
+    let (opened, expected) = (run(&key, &plan, &twins), clear::run(&plan, &twins));
+    assert_eq!(opened, expected);
+    let result = StudyResult::decode(&plan, &opened).unwrap();
+    assert!(!result.rows[1].suppressed && result.rows[1].totals[0].sum > 0.0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{
     ONE, Schedule,
     decide::at_least,
     number::{Number, digits_for, each_left_out, sum},
+    schedule::TotalPlan,
 };
 use crate::machine::{Machine, MachineError, Step, Table};
 
@@ -22,24 +23,35 @@ pub(crate) enum Output {
         cell: usize,
         place: usize,
     },
+    /// A base-4 digit of a total, 0 if the row is closed.
+    Total {
+        row: usize,
+        total: usize,
+        place: usize,
+    },
 }
 
 /// Which digits and gate bits lie in which block: the low and the high two bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) blocks: Vec<(Output, Option<Output>)>,
-    pub(crate) digits: usize,
 }
 
 impl Layout {
-    /// Lays out rows of cells whose counts are at most `twins`.
-    pub(crate) fn new(rows: &[Vec<usize>], twins: u64) -> Self {
-        let digits = digits_for(twins);
+    /// Lays out the rows of a schedule for so many twins.
+    pub(crate) fn new(schedule: &Schedule, twins: u64) -> Self {
         let mut blocks = Vec::new();
         let mut left = Vec::new();
-        for (row, cells) in rows.iter().enumerate() {
-            let mut all = (0..cells.len())
+        for (row, plan) in schedule.rows.iter().enumerate() {
+            let digits = digits_for(twins);
+            let cells = (0..plan.cells.len())
                 .flat_map(|cell| (0..digits).map(move |place| Output::Digit { row, cell, place }));
+            let totals = plan.totals.iter().enumerate().flat_map(|(total, number)| {
+                let most = schedule.totals.get(*number).map_or(0, |total| total.most);
+                let digits = digits_for(most.saturating_mul(twins));
+                (0..digits).map(move |place| Output::Total { row, total, place })
+            });
+            let mut all = cells.chain(totals);
             if let Some(first) = all.next() {
                 blocks.push((first, Some(Output::Gate { row })));
             }
@@ -49,11 +61,11 @@ impl Layout {
             left.chunks(2)
                 .filter_map(|pair| pair.first().map(|low| (*low, pair.get(1).copied()))),
         );
-        Self { blocks, digits }
+        Self { blocks }
     }
 }
 
-/// What the hospitals contribute: their number of twins, and for every shard the numbers of its cells.
+/// What the hospitals contribute: their number of twins, and for every shard the numbers of its quantities.
 pub(crate) struct Hospital<W> {
     pub(crate) twins: u64,
     pub(crate) shards: Vec<Vec<Number<W>>>,
@@ -67,19 +79,33 @@ pub(crate) fn aggregate<M: Machine>(
     k: u64,
     hospitals: &BTreeMap<u8, Hospital<M::Wire>>,
 ) -> Result<Vec<M::Wire>, MachineError> {
-    type Cell<W> = (Number<W>, Vec<Option<W>>);
-    let cells: Vec<Cell<M::Wire>> = (0..schedule.cells.len())
+    let added: Vec<Added<M::Wire>> = (0..schedule.quantities.len())
         .into_par_iter()
-        .map(|cell| add_cell(machine, k, hospitals, cell))
+        .map(|quantity| {
+            if quantity < schedule.cells {
+                add_cell(machine, k, hospitals, quantity)
+            } else {
+                let total = add_all(machine, schedule, hospitals, quantity)?;
+                Ok((total, Vec::new()))
+            }
+        })
+        .collect::<Result<_, _>>()?;
+    let twins = hospitals.values().map(|hospital| hospital.twins).sum();
+    let totals: Vec<Number<M::Wire>> = schedule
+        .totals
+        .par_iter()
+        .enumerate()
+        .map(|(number, total)| add_total(machine, total, &added, twins, number))
         .collect::<Result<_, _>>()?;
     let gates: Vec<Option<M::Wire>> = schedule
         .rows
         .par_iter()
         .enumerate()
-        .map(|(row, numbers)| {
-            let passes: Option<Vec<M::Wire>> = numbers
+        .map(|(row, plan)| {
+            let passes: Option<Vec<M::Wire>> = plan
+                .cells
                 .iter()
-                .filter_map(|cell| cells.get(*cell))
+                .filter_map(|cell| added.get(*cell))
                 .flat_map(|(_, passes)| passes.iter().cloned())
                 .collect();
             passes
@@ -87,29 +113,38 @@ pub(crate) fn aggregate<M: Machine>(
                 .transpose()
         })
         .collect::<Result<_, _>>()?;
+    let zero = || machine.combine(&[], 0);
+    let digit = |row: usize, number: Option<&Number<M::Wire>>, place: usize, weight: u64| {
+        let digit = number.and_then(|number| number.wires().nth(place));
+        let (Some(Some(gate)), Some(digit)) = (gates.get(row), digit) else {
+            return Ok(zero());
+        };
+        let both = machine.combine(&[(digit, 1), (gate, 1)], 0);
+        // Below 4 the gate is closed.
+        let open = Table::lookup(4, |x| x.saturating_sub(4).min(3) * weight);
+        machine.lookup(&both, &open, Step::Close.at(row))
+    };
     let half = |output: &Output, weight: u64| -> Result<M::Wire, MachineError> {
         match *output {
-            Output::Gate { row } => {
-                // A gate is made at 4 ONE, which is its place in a block.
-                let gate = gates.get(row).cloned().flatten();
-                Ok(gate.unwrap_or_else(|| machine.combine(&[], 0)))
+            // A gate is made at 4 ONE, which is its place in a block.
+            Output::Gate { row } => Ok(gates.get(row).cloned().flatten().unwrap_or_else(zero)),
+            Output::Digit {
+                row,
+                cell: index,
+                place,
+            } => {
+                let plan = schedule.rows.get(row);
+                let number = plan.and_then(|plan| plan.cells.get(index)).copied();
+                let total = number
+                    .and_then(|cell| added.get(cell))
+                    .map(|(total, _)| total);
+                digit(row, total, place, weight)
             }
-            Output::Digit { row, cell, place } => {
-                let number = schedule
-                    .rows
-                    .get(row)
-                    .and_then(|cells| cells.get(cell))
-                    .copied();
-                let digit = number
-                    .and_then(|number| cells.get(number))
-                    .and_then(|(total, _)| total.wires().nth(place));
-                let (Some(Some(gate)), Some(digit)) = (gates.get(row), digit) else {
-                    return Ok(machine.combine(&[], 0));
-                };
-                let both = machine.combine(&[(digit, 1), (gate, 1)], 0);
-                // Below 4 the gate is closed.
-                let open = Table::lookup(4, |x| x.saturating_sub(4).min(3) * weight);
-                machine.lookup(&both, &open, Step::Close.at(row))
+            Output::Total { row, total, place } => {
+                let plan = schedule.rows.get(row);
+                let number = plan.and_then(|plan| plan.totals.get(total));
+                let total = number.and_then(|number| totals.get(*number));
+                digit(row, total, place, weight)
             }
         }
     };
@@ -127,13 +162,53 @@ pub(crate) fn aggregate<M: Machine>(
         .collect()
 }
 
+/// The sum over all hospitals, and for a cell whether it reaches k without each of them.
+type Added<W> = (Number<W>, Vec<Option<W>>);
+
+/// The sum of a quantity over all shards.
+fn add_all<M: Machine>(
+    machine: &M,
+    schedule: &Schedule,
+    hospitals: &BTreeMap<u8, Hospital<M::Wire>>,
+    quantity: usize,
+) -> Result<Number<M::Wire>, MachineError> {
+    let twins: u64 = hospitals.values().map(|hospital| hospital.twins).sum();
+    let most = schedule.quantities.get(quantity).map_or(0, |quantity| {
+        quantity.largest(usize::try_from(twins).unwrap_or(usize::MAX))
+    });
+    let shards = hospitals
+        .values()
+        .flat_map(|hospital| &hospital.shards)
+        .filter_map(|numbers| numbers.get(quantity).cloned())
+        .collect();
+    sum(machine, shards, most, Step::Carry.at(quantity))
+}
+
+/// A total from the sums of its quantities.
+fn add_total<M: Machine>(
+    machine: &M,
+    total: &TotalPlan,
+    added: &[Added<M::Wire>],
+    twins: u64,
+    number: usize,
+) -> Result<Number<M::Wire>, MachineError> {
+    let zero = machine.combine(&[], 0);
+    let parts = total
+        .parts
+        .iter()
+        .filter_map(|(quantity, place)| Some(added.get(*quantity)?.0.shifted(*place, &zero)))
+        .collect();
+    let most = total.most.saturating_mul(twins);
+    sum(machine, parts, most, Step::Total.at(number))
+}
+
 /// The total of a cell, and whether it reaches k without each hospital.
 fn add_cell<M: Machine>(
     machine: &M,
     k: u64,
     hospitals: &BTreeMap<u8, Hospital<M::Wire>>,
     cell: usize,
-) -> Result<(Number<M::Wire>, Vec<Option<M::Wire>>), MachineError> {
+) -> Result<Added<M::Wire>, MachineError> {
     let site = Step::Carry.at(cell);
     let counts: Vec<Number<M::Wire>> = hospitals
         .values()

@@ -34,22 +34,31 @@ pub(crate) struct Number<W> {
 }
 
 impl<W: Clone> Number<W> {
-    /// The two blocks of a cell in a shard.
-    pub(crate) fn from_shard(low: W, high: W) -> Self {
+    /// The blocks of a shard's sum, with the largest value and the noise terms of each.
+    pub(crate) fn of_blocks(blocks: &[W], shape: &[(u64, u32)], most: u64) -> Self {
+        let digits = (0..).zip(blocks.iter().zip(shape));
+        let digits = digits.map(|(place, (wire, (largest, terms)))| Digit {
+            wire: wire.clone(),
+            most: bounded(*largest, most, place),
+            terms: *terms,
+        });
         Self {
-            digits: vec![
-                Digit {
-                    wire: low,
-                    most: 3,
-                    terms: 1,
-                },
-                Digit {
-                    wire: high,
-                    most: 7,
-                    terms: 2,
-                },
-            ],
-            most: 31,
+            digits: digits.collect(),
+            most,
+        }
+    }
+
+    /// The number times a power of four; `zero` stands for the digits below it.
+    pub(crate) fn shifted(&self, places: usize, zero: &W) -> Self {
+        let zeros = (0..places).map(|_| Digit {
+            wire: zero.clone(),
+            most: 0,
+            terms: 0,
+        });
+        let shift = u32::try_from(2 * places).unwrap_or(64);
+        Self {
+            digits: zeros.chain(self.digits.iter().cloned()).collect(),
+            most: self.most.checked_shl(shift).unwrap_or(u64::MAX),
         }
     }
 

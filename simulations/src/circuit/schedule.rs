@@ -1,18 +1,20 @@
-//! Scheduling: from a program to the distinct decisions and cells, each computed once.
+//! Schedules: the distinct things to compute on every twin, in order, and what is counted.
 
-use std::collections::BTreeMap;
-
+use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::{
-    program::{NodeId, Op, Program, TableOn},
-    schema::{INPUT_DELTA_LOG, Place, Schema, UNIT},
+use super::{
+    build::Builder,
+    decide::at_least,
+    lin::{Atom, Lin, Twin},
+    number::digits_for,
+    sum::{Output, SumTask, WIDEST_SUM},
 };
-
-/// The widest sum that is decided exactly.
-pub(crate) const WIDEST_SUM: u32 = 12;
-/// The narrowest: below, the sum is decided as if it had five bits.
-const NARROWEST_SUM: u32 = 5;
+use crate::{
+    machine::{Machine, MachineError, Site, Table},
+    program::{BitTerm, NodeId, Program, TotalOf},
+    schema::Schema,
+};
 
 /// A program that cannot be scheduled on the twins of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -25,14 +27,6 @@ pub enum ScheduleError {
         /// What does not fit.
         what: String,
     },
-    /// An operation that has no circuit.
-    #[error("node n{node} has no circuit: {what}")]
-    NoCircuit {
-        /// The node.
-        node: NodeId,
-        /// What cannot be computed.
-        what: String,
-    },
     /// A sum with too many values.
     #[error("sum n{node} needs {bits} bits, at most {most} can be decided exactly: use coarser tables", most = WIDEST_SUM)]
     SumTooWide {
@@ -41,249 +35,247 @@ pub enum ScheduleError {
         /// The bits that it needs.
         bits: u32,
     },
+    /// A node that reads more features than one presence check holds.
+    #[error("node n{node} reads {features} features, at most {most} can be checked for presence")]
+    TooManyFeatures {
+        /// The node.
+        node: NodeId,
+        /// The features that it reads.
+        features: usize,
+        /// The most.
+        most: usize,
+    },
 }
 
-/// A cell: how often one bit is set, less how often a narrower one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct CellPlan {
-    pub(crate) inside: usize,
-    pub(crate) outside: Option<usize>,
-}
-
-/// A sum over several axes and the cuts on it.
-#[derive(Clone, Debug)]
-pub(crate) struct SumTask {
-    pub(crate) node: NodeId,
-    /// Slots and integer factors; any missing axis makes the sum negative, otherwise it is at least 0.
-    pub(crate) factors: Vec<(usize, i64)>,
-    /// The sum fits this many bits with its sign.
-    pub(crate) bits: u32,
-    /// Bits and their thresholds, 0 to the largest sum.
-    pub(crate) cuts: Vec<(usize, i64)>,
-}
-
-/// Something to compute on every twin; its bits are numbered in [`Schedule::bits`].
+/// One step on a twin; its atoms are numbered over the whole schedule.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
-    /// The bit is never set.
-    Never { bit: usize },
-    /// The bit is set unless the axis is missing.
-    Valid { bit: usize, missing: usize },
-    /// The bit is set if the weights of the slots sum to the threshold, 1 to 16.
-    Step {
-        bit: usize,
-        node: NodeId,
-        first: usize,
-        end: usize,
-        threshold: u32,
+    /// [a form in ONEs is at least 0], within 16 of it.
+    Window {
+        input: Lin,
+        output: Output,
+        site: Site,
     },
-    /// Several bits from one sum.
+    /// A lookup of a form that lies below the padding bit.
+    Lookup {
+        input: Lin,
+        table: Table,
+        atoms: Vec<Atom>,
+        site: Site,
+    },
+    /// Everything that is decided on one sum.
     Sum(SumTask),
 }
 
-/// The distinct decisions, the distinct cells, and the rows by their cells.
-#[derive(Clone, Debug)]
-pub(crate) struct Schedule {
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) cells: Vec<CellPlan>,
-    pub(crate) rows: Vec<Vec<usize>>,
+impl Task {
+    pub(crate) fn atoms(&self) -> Vec<Atom> {
+        match self {
+            Self::Window { output, .. } => vec![output.atom],
+            Self::Lookup { atoms, .. } => atoms.clone(),
+            Self::Sum(sum) => {
+                let cuts = sum.cuts.iter().flat_map(|cut| &cut.outputs);
+                let digits = sum.digits.iter().map(|digit| digit.atom);
+                cuts.map(|output| output.atom).chain(digits).collect()
+            }
+        }
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<Atom> {
+        let of = |lin: &Lin| lin.atoms.iter().map(|(atom, _)| *atom).collect::<Vec<_>>();
+        match self {
+            Self::Window { input, .. } | Self::Lookup { input, .. } => of(input),
+            Self::Sum(sum) => {
+                let valid = sum.valid.iter().flat_map(of);
+                of(&sum.sum).into_iter().chain(valid).collect()
+            }
+        }
+    }
+
+    fn run<M: Machine>(
+        &self,
+        machine: &M,
+        twin: &Twin<'_, M::Wire>,
+    ) -> Result<Vec<(Atom, M::Wire)>, MachineError> {
+        match self {
+            Self::Window {
+                input,
+                output,
+                site,
+            } => {
+                let value = input.wire(machine, twin, *site)?;
+                let bit = at_least(machine, &[(&value, 1)], 0, output.scale, *site)?;
+                Ok(vec![(output.atom, bit)])
+            }
+            Self::Lookup {
+                input,
+                table,
+                atoms,
+                site,
+            } => {
+                let value = input.wire(machine, twin, *site)?;
+                let wires = machine.bootstrap(&value, table, *site)?;
+                Ok(atoms.iter().copied().zip(wires).collect())
+            }
+            Self::Sum(sum) => sum.run(machine, twin),
+        }
+    }
 }
 
-/// What a score can be: its values when present.
-struct Score {
-    last: i64,
-    offset: i64,
+/// What is added up over twins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    /// The number of twins for which a bit in ONEs is set.
+    Count(Lin),
+    /// A linear form of the slots that is 0 to `most` on every twin; its sum over a full shard fits the unit 2^52.
+    Linear { form: Lin, most: u64 },
+}
+
+/// A total as quantities times powers of four.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TotalPlan {
+    /// Quantities, each with the digit at which it is added.
+    pub(crate) parts: Vec<(usize, usize)>,
+    /// The most that one twin adds.
+    pub(crate) most: u64,
+}
+
+/// The cells and totals of a row by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlan {
+    pub(crate) cells: Vec<usize>,
+    pub(crate) totals: Vec<usize>,
+}
+
+/// The distinct steps, the distinct quantities, and the rows by their numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    /// The steps, each level reading only levels before it.
+    pub(crate) levels: Vec<Vec<Task>>,
+    pub(crate) atoms: usize,
+    pub(crate) quantities: Vec<Quantity>,
+    /// How many of the quantities, from the first, are cells; the others are parts of totals only.
+    pub(crate) cells: usize,
+    pub(crate) totals: Vec<TotalPlan>,
+    pub(crate) rows: Vec<RowPlan>,
+}
+
+fn number<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    list.iter()
+        .position(|known| *known == item)
+        .unwrap_or_else(|| {
+            list.push(item);
+            list.len() - 1
+        })
+}
+
+/// A total of weighted bits: each bit is counted, and its count is added at the digits of its weight.
+fn bit_total(
+    builder: &mut Builder<'_>,
+    terms: &[BitTerm],
+    quantities: &mut Vec<Quantity>,
+) -> Result<TotalPlan, ScheduleError> {
+    let (mut parts, mut most) = (Vec::new(), 0_u64);
+    for term in terms {
+        let bit = builder.strict(term.bit, super::ONE)?;
+        let quantity = number(quantities, Quantity::Count(bit));
+        let weight = term.weight.unsigned_abs();
+        most = most.saturating_add(weight);
+        for place in 0..digits_for(weight) {
+            let times = (weight >> (2 * place)) & 3;
+            parts.extend((0..times).map(|_| (quantity, place)));
+        }
+    }
+    Ok(TotalPlan { parts, most })
 }
 
 impl Schedule {
+    /// Schedules what the rows of a program count.
     pub(crate) fn new(program: &Program, schema: &Schema) -> Result<Self, ScheduleError> {
-        let mismatch = |what: String| ScheduleError::Mismatch {
-            schema: schema.id().to_owned(),
-            what,
-        };
-        let mut bits: BTreeMap<(NodeId, i64), usize> = BTreeMap::new();
-        let mut cells: Vec<CellPlan> = Vec::new();
+        let mut builder = Builder::new(program, schema);
+        let (mut quantities, mut totals) = (Vec::new(), Vec::new());
         let mut rows = Vec::new();
         for row in program.rows() {
-            let mut numbers = Vec::new();
+            let mut cells = Vec::new();
             for cell in &row.cells {
-                let mut number = |id: NodeId| -> Result<usize, ScheduleError> {
-                    let (score, threshold) = bit_of(program, id)?;
-                    let range = score_range(program, schema, score).map_err(mismatch)?;
-                    let threshold = threshold.saturating_sub(range.offset);
-                    let key = (score, threshold.clamp(0, range.last.saturating_add(1)));
-                    let next = bits.len();
-                    Ok(*bits.entry(key).or_insert(next))
-                };
-                let (inside, outside) = match program.op(cell.bit) {
-                    Some(Op::Without { bit, without }) => (*bit, Some(*without)),
-                    _ => (cell.bit, None),
-                };
-                let inside = number(inside)?;
-                let outside = outside.map(&mut number).transpose()?;
-                let cell = CellPlan { inside, outside };
-                let index = cells
-                    .iter()
-                    .position(|known| *known == cell)
-                    .unwrap_or_else(|| {
-                        cells.push(cell);
-                        cells.len() - 1
-                    });
-                numbers.push(index);
+                let bit = builder.strict(cell.bit, super::ONE)?;
+                cells.push(number(&mut quantities, Quantity::Count(bit)));
             }
-            rows.push(numbers);
+            rows.push(RowPlan {
+                cells,
+                totals: Vec::new(),
+            });
         }
-        let tasks = tasks(program, schema, &bits)?;
-        Ok(Self { tasks, cells, rows })
-    }
-}
-
-/// The score of a bit and its threshold; the smallest integer stands for "not missing".
-fn bit_of(program: &Program, id: NodeId) -> Result<(NodeId, i64), ScheduleError> {
-    match program.op(id) {
-        Some(Op::AtLeast { score, threshold }) => Ok((*score, *threshold)),
-        Some(Op::Valid { score }) => Ok((*score, i64::MIN)),
-        other => Err(ScheduleError::NoCircuit {
-            node: id,
-            what: other.map_or_else(String::new, ToString::to_string),
-        }),
-    }
-}
-
-fn score_range(program: &Program, schema: &Schema, score: NodeId) -> Result<Score, String> {
-    match program.op(score) {
-        Some(Op::Position { axis }) => {
-            let axis = schema.axis(axis).ok_or_else(|| format!("no axis {axis}"))?;
-            Ok(Score {
-                last: i64::from(axis.last_position()),
-                offset: 0,
-            })
-        }
-        Some(Op::Sum { tables, .. }) => Ok(Score {
-            last: tables
-                .iter()
-                .map(|t| (highest(t) - lowest(t)) * i64::from(UNIT))
-                .sum(),
-            offset: tables.iter().map(|t| lowest(t) * i64::from(UNIT)).sum(),
-        }),
-        _ => Err(format!("n{score} is no score")),
-    }
-}
-
-fn lowest(table: &TableOn) -> i64 {
-    table.values.iter().copied().min().unwrap_or(0)
-}
-
-fn highest(table: &TableOn) -> i64 {
-    table.values.iter().copied().max().unwrap_or(0)
-}
-
-fn tasks(
-    program: &Program,
-    schema: &Schema,
-    bits: &BTreeMap<(NodeId, i64), usize>,
-) -> Result<Vec<Task>, ScheduleError> {
-    let mismatch = |what: String| ScheduleError::Mismatch {
-        schema: schema.id().to_owned(),
-        what,
-    };
-    let place = |name: &str| {
-        schema
-            .place(name)
-            .ok_or_else(|| mismatch(format!("no axis {name}")))
-    };
-    let mut tasks = Vec::new();
-    let mut sums: BTreeMap<NodeId, Vec<(usize, i64)>> = BTreeMap::new();
-    for ((score, threshold), bit) in bits {
-        let (score, threshold, bit) = (*score, *threshold, *bit);
-        if threshold > score_range(program, schema, score).map_err(mismatch)?.last {
-            tasks.push(Task::Never { bit });
-            continue;
-        }
-        match program.op(score) {
-            Some(Op::Position { axis }) => tasks.push(step(place(axis)?, score, threshold, bit)),
-            _ => sums.entry(score).or_default().push((bit, threshold)),
-        }
-    }
-    for (node, cuts) in sums {
-        if let Some(Op::Sum { tables, .. }) = program.op(node) {
-            let places = tables
-                .iter()
-                .map(|table| place(&table.axis))
-                .collect::<Result<Vec<_>, _>>()?;
-            tasks.push(Task::Sum(sum_task(node, tables, &places, cuts)?));
-        }
-    }
-    Ok(tasks)
-}
-
-/// [position >= threshold]: the nodes above the one before the threshold get weight 1, the others 0.
-fn step(place: Place, node: NodeId, threshold: i64, bit: usize) -> Task {
-    let Some(below) = usize::try_from(threshold)
-        .ok()
-        .and_then(|t| t.checked_sub(1))
-    else {
-        return Task::Valid {
-            bit,
-            missing: place.missing(),
-        };
-    };
-    let unit = UNIT as usize;
-    Task::Step {
-        bit,
-        node,
-        first: place.first + below / unit + 1,
-        end: place.first + place.nodes,
-        threshold: u32::try_from(below % unit).unwrap_or(0) + 1,
-    }
-}
-
-fn sum_task(
-    node: NodeId,
-    tables: &[TableOn],
-    places: &[Place],
-    cuts: Vec<(usize, i64)>,
-) -> Result<SumTask, ScheduleError> {
-    let total: i64 = tables
-        .iter()
-        .map(|table| highest(table) - lowest(table))
-        .sum();
-    let mut factors = Vec::new();
-    let mut deepest = 0_i64;
-    for (table, place) in tables.iter().zip(places) {
-        let low = lowest(table);
-        for (index, value) in table.values.iter().enumerate() {
-            if *value != low {
-                factors.push((place.first + index, value - low));
+        let cells = quantities.len();
+        for (row, plan) in program.rows().iter().zip(&mut rows) {
+            for total in &row.totals {
+                let total = match &total.what {
+                    TotalOf::Bits { terms } => bit_total(&mut builder, terms, &mut quantities)?,
+                    TotalOf::Table { table } => builder.table_total(table, &mut quantities)?,
+                };
+                plan.totals.push(number(&mut totals, total));
             }
         }
-        // One missing axis outweighs all others at their highest.
-        let missing = -(total - (highest(table) - low)) - 1;
-        factors.push((place.missing(), missing));
-        deepest += missing;
-    }
-    let unit = i64::from(UNIT);
-    let bits = (NARROWEST_SUM..=40)
-        .find(|bits| {
-            // The sum less any threshold, 0 to the largest sum, keeps its sign.
-            let half = 1_i64 << (bits - 1);
-            total * unit < half && (total - deepest) * unit <= half
+        let (levels, atoms) = builder.finish()?;
+        Ok(Self {
+            levels,
+            atoms,
+            quantities,
+            cells,
+            totals,
+            rows,
         })
-        .unwrap_or(41);
-    if bits > WIDEST_SUM {
-        return Err(ScheduleError::SumTooWide { node, bits });
     }
-    Ok(SumTask {
-        node,
-        factors,
-        bits,
-        cuts,
-    })
+
+    /// The blocks of a shard's output.
+    pub(crate) fn blocks(&self) -> usize {
+        self.quantities.iter().map(Quantity::blocks).sum()
+    }
+
+    /// Schedules single bits, as forms in ONEs.
+    pub(crate) fn of_bits(
+        program: &Program,
+        schema: &Schema,
+        bits: &[NodeId],
+    ) -> Result<(Self, Vec<Lin>), ScheduleError> {
+        let mut builder = Builder::new(program, schema);
+        let forms = bits
+            .iter()
+            .map(|bit| builder.strict(*bit, super::ONE))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (levels, atoms) = builder.finish()?;
+        let schedule = Self {
+            levels,
+            atoms,
+            quantities: Vec::new(),
+            cells: 0,
+            totals: Vec::new(),
+            rows: Vec::new(),
+        };
+        Ok((schedule, forms))
+    }
 }
 
-impl SumTask {
-    /// The factor from a weight at the input's scale to one unit of the sum at its own.
-    pub(crate) fn scale(&self) -> i64 {
-        1 << (64 - self.bits - INPUT_DELTA_LOG)
+/// Computes every atom of a schedule on one twin.
+pub(crate) fn twin_atoms<M: Machine>(
+    machine: &M,
+    schedule: &Schedule,
+    slots: &[M::Wire],
+) -> Result<Vec<Option<M::Wire>>, MachineError> {
+    let mut atoms: Vec<Option<M::Wire>> = (0..schedule.atoms).map(|_| None).collect();
+    for level in &schedule.levels {
+        let twin = Twin {
+            slots,
+            atoms: &atoms,
+        };
+        let done: Vec<Vec<(Atom, M::Wire)>> = level
+            .par_iter()
+            .map(|task| task.run(machine, &twin))
+            .collect::<Result<_, _>>()?;
+        for (atom, wire) in done.into_iter().flatten() {
+            if let Some(place) = atoms.get_mut(atom) {
+                *place = Some(wire);
+            }
+        }
     }
+    Ok(atoms)
 }

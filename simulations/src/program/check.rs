@@ -7,7 +7,7 @@ use super::{
 use crate::schema::{Scale, Schema};
 
 const MOST_NODES: usize = 4096;
-const MOST_ROWS: usize = 256;
+const MOST_ROWS: usize = 64;
 const MOST_CELLS: usize = 256;
 const MOST_TOTALS: usize = 64;
 const MOST_TERMS: usize = 256;
