@@ -82,6 +82,8 @@ pub struct Reading {
     pub offset: f64,
     /// Whether the tables hold the formula without rounding.
     pub exact: bool,
+    /// The part of the sum that is read without any bootstrap: its tables.
+    pub tables: Option<NodeId>,
 }
 
 /// A sum of whole steps: the number is about `lowest + step * floor(steps)`.
@@ -165,11 +167,16 @@ impl<'s> Builder<'s> {
         let exact = flat.whole_unit(MOST_POINTS);
         let quantum = exact.unwrap_or_else(|| flat.range() / LEVELS_READ);
         let node = self.sum(&flat, quantum);
+        let tables = Flat {
+            parts: flat.parts.clone(),
+            ..Flat::default()
+        };
         Ok(Reading {
             node,
             unit: quantum / f64::from(UNIT),
             offset: flat.constant,
             exact: exact.is_some(),
+            tables: (!flat.parts.is_empty()).then(|| self.sum(&tables, quantum)),
         })
     }
 

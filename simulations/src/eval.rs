@@ -3,16 +3,21 @@
 mod compiled;
 mod info;
 
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    EncodeError, EvaluateError, Weights,
+    EncodeError, Weights,
     catalogue::{Checked, Model, Output, OutputKind, Values},
     clear,
     compile::CompileError,
     encode,
-    program::{NodeId, ProgramError},
+    measure::OwnKey,
+    one::{self, OneError},
+    program::{NodeId, Op, ProgramError},
+    schema::UNIT,
 };
 pub use compiled::Compiled;
 use compiled::Kind;
@@ -102,7 +107,7 @@ pub enum EvalError {
     Plan(#[from] crate::PlanError),
     /// The evaluation on ciphertexts failed or was cancelled.
     #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
+    Evaluate(#[from] OneError),
 }
 
 /// Answers on ciphertexts, and what they cost.
@@ -196,6 +201,55 @@ impl Compiled {
     pub fn clear(&self, inputs: &Values) -> Result<Vec<Answer>, EvalError> {
         let weights = self.weights(inputs)?;
         Ok(self.answers(&clear::nodes(&self.program, &self.schema, &weights)))
+    }
+
+    /// Evaluates ciphertexts of a patient's weights under a key of one's own.
+    ///
+    /// # Errors
+    /// A feature that cannot be encoded; cancelled.
+    pub fn encrypted(
+        &self,
+        inputs: &Values,
+        key: &OwnKey,
+        progress: &(dyn Fn(u64) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<Encrypted, EvalError> {
+        let (program, schema) = (&self.program, &self.schema);
+        let slots = key.encrypt_twin(&self.weights(inputs)?);
+        let before = key.engine().bootstraps();
+        let bits = one::chosen(
+            key.engine(),
+            program,
+            schema,
+            &self.bits(),
+            &slots,
+            progress,
+            cancel,
+        )?;
+        let set: BTreeMap<NodeId, bool> = bits
+            .into_iter()
+            .map(|(node, wire)| (node, key.open(&[wire]) == [1]))
+            .collect();
+        let mut scores = BTreeMap::new();
+        for reading in self.readings() {
+            let mut sum = 0;
+            if let Some(tables) = reading.tables {
+                let score = one::linear(key.engine(), program, schema, tables, &slots)?;
+                let phase = key.decrypt(&score.ciphertext).cast_signed();
+                sum += phase.wrapping_add(1 << (score.delta_log - 1)) >> score.delta_log;
+            }
+            if let Some(Op::Sum { terms, .. }) = program.op(reading.node) {
+                let added = terms
+                    .iter()
+                    .filter(|term| set.get(&term.bit) == Some(&true));
+                sum += added.map(|term| i64::from(UNIT) * term.weight).sum::<i64>();
+            }
+            scores.insert(reading.node, sum);
+        }
+        Ok(Encrypted {
+            answers: self.answers(&Decrypted { set, scores }),
+            bootstraps: key.engine().bootstraps() - before,
+        })
     }
 
     fn weights(&self, inputs: &Values) -> Result<Weights, EvalError> {
@@ -293,8 +347,8 @@ impl Found for clear::Evaluated {
 }
 
 struct Decrypted {
-    set: std::collections::BTreeMap<NodeId, bool>,
-    scores: std::collections::BTreeMap<NodeId, i64>,
+    set: BTreeMap<NodeId, bool>,
+    scores: BTreeMap<NodeId, i64>,
 }
 
 impl Found for Decrypted {
@@ -305,6 +359,21 @@ impl Found for Decrypted {
     fn bit(&self, node: NodeId) -> bool {
         self.set.get(&node).copied().unwrap_or(false)
     }
+}
+
+/// Evaluates ciphertexts under a key of one's own.
+///
+/// # Errors
+/// A feature that cannot be encoded; cancelled; a bug of the catalogue.
+pub fn encrypted(
+    model: &Model,
+    checked: &Checked,
+    key: &OwnKey,
+    progress: &(dyn Fn(u64) + Sync),
+    cancel: &AtomicBool,
+) -> Result<Encrypted, EvalError> {
+    let compiled = Compiled::new(model, &checked.parameters)?;
+    compiled.encrypted(&checked.inputs, key, progress, cancel)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sums stay far below 2^53")]

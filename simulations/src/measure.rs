@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     Engine, EvaluateError, Features, HistogramSpec, NoiseModel, Plan, PlanContext, PlanError,
-    Program, ProgramError, SHARD_TWINS, Schema, SpecError, StudySpec, Weights,
+    Program, ProgramError, SHARD_TWINS, SpecError, StudySpec, Weights,
     circuit::{Cut, Lin, SumOutput, SumTask, Twin},
     clear,
     encode::{EncodeError, encode},
@@ -270,7 +270,7 @@ pub struct LinearCost {
 /// A wrong score, or a bug.
 pub fn linear(key: &OwnKey, clock: &dyn Fn() -> f64) -> Result<LinearCost, MeasureError> {
     const PATIENTS: u32 = 10;
-    let schema = Schema::kidney();
+    let schema = vancomycin_study().schema()?;
     let tables: Vec<TableOn> = schema
         .axes()
         .iter()
@@ -398,9 +398,8 @@ pub fn efficiency(
 
 /// The vancomycin study with five arms on one full shard.
 fn built_in(key: &OwnKey) -> Result<(Plan, Vec<Vec<LweCiphertextOwned<u64>>>), MeasureError> {
-    let study = vancomycin_study();
-    let schema = study.schema()?;
-    let program = study.compile_for(&schema)?;
+    let schema = vancomycin_study().schema()?;
+    let program = vancomycin_study().compile_for(&schema)?;
     let context = PlanContext {
         hospitals: BTreeMap::from([(1, SHARD_TWINS), (2, SHARD_TWINS)]),
         parties: 4,

@@ -5,7 +5,8 @@ use crate::{
     catalogue::{Model, Output, OutputKind, Values},
     compile::{Builder, ChoiceBits, CompileError, Reading},
     formula::{Additive, Formula},
-    program::{About, Cell, NodeId, Program, Row, RowKind},
+    one,
+    program::{About, Cell, NodeId, Op, Program, Row, RowKind},
     schema::Schema,
     twin::Twin,
 };
@@ -112,11 +113,35 @@ impl Compiled {
     }
 
     /// The sums that are read as numbers.
-    pub(super) fn readings(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(super) fn readings(&self) -> impl Iterator<Item = &Reading> + '_ {
         self.outputs.iter().filter_map(|(_, kind)| match kind {
-            Kind::Number { reading, .. } => Some(reading.node),
+            Kind::Number { reading, .. } => Some(reading),
             _ => None,
         })
+    }
+
+    /// Every bit that is read, and those that numbers add up.
+    pub(super) fn bits(&self) -> Vec<NodeId> {
+        let terms = self
+            .readings()
+            .filter_map(|reading| match self.program.op(reading.node) {
+                Some(Op::Sum { terms, .. }) => Some(terms.iter().map(|term| term.bit)),
+                _ => None,
+            });
+        let kinds = self.outputs.iter().flat_map(|(_, kind)| kind.bits());
+        let mut bits: Vec<NodeId> = kinds.chain(terms.flatten()).collect();
+        bits.sort_unstable();
+        bits.dedup();
+        bits
+    }
+
+    /// The bootstraps of every output for one patient.
+    ///
+    /// # Errors
+    /// A bug of the compiler.
+    pub fn bootstraps(&self) -> Result<u64, EvalError> {
+        let count = one::bootstraps(&self.program, &self.schema, &self.bits())?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 }
 

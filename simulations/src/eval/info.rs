@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use tfhe::shortint::parameters::v1_8::V1_8_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128;
-
 use super::{AnswerValue, Compiled, EvalError, float, textbook};
-use crate::{
-    NoiseModel, PlanContext, SHARD_TWINS,
-    catalogue::{
-        self, Default_, Evidence, Given, InputKind, Model, OutputKind, Values,
-        check::random_inputs_at, given,
-    },
-    plan,
+use crate::catalogue::{
+    self, Default_, Evidence, Given, InputKind, Model, OutputKind, Values, check::random_inputs_at,
+    given,
 };
+use serde::Serialize;
 
 /// Random patients on whom exactness is measured.
 const SAMPLE: u64 = 1000;
@@ -141,7 +135,8 @@ pub fn describe(model: &Model) -> Result<ModelInfo, EvalError> {
             title: output.title.to_owned(),
             kind,
             labels,
-            bootstraps: bootstraps(model, &parameters, output.key, kind)?,
+            bootstraps: Compiled::of_outputs(model, &parameters, &|key| key == output.key)?
+                .bootstraps()?,
             worst: errors.distance(1.0),
             p95: errors.distance(0.95),
             disagreement: errors.disagreement(),
@@ -225,24 +220,6 @@ fn example(model: &Model) -> BTreeMap<String, Given> {
         .iter()
         .map(|(key, list)| ((*key).to_owned(), Given::List(list.to_vec())));
     numbers.chain(lists).collect()
-}
-
-/// The bootstraps of one output for one patient.
-fn bootstraps(model: &Model, parameters: &Values, key: &str, kind: &str) -> Result<u64, EvalError> {
-    if kind == "number" || kind == "points" {
-        return Ok(0);
-    }
-    let compiled = Compiled::of_outputs(model, parameters, &|output| output == key)?;
-    let context = PlanContext {
-        hospitals: BTreeMap::from([(1, SHARD_TWINS), (2, SHARD_TWINS)]),
-        parties: 4,
-        threshold: 1,
-        noise: NoiseModel::new(&V1_8_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128, 2, 4),
-        seconds_per_bootstrap: 0.0,
-        cores: 1,
-    };
-    let plan = plan(compiled.program(), compiled.schema(), &context)?;
-    Ok(plan.forecast().bootstraps_per_twin)
 }
 
 /// How far the exact integers were from the textbook formula.
