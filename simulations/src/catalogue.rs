@@ -14,6 +14,7 @@ pub mod liver;
 #[cfg(test)]
 pub(crate) mod on_grid;
 pub mod output;
+pub mod pharmacodynamics;
 pub mod pharmacokinetics;
 pub mod values;
 
@@ -181,6 +182,7 @@ pub fn registry() -> Vec<&'static Model> {
         liver::MODELS,
         heart::MODELS,
         pharmacokinetics::MODELS,
+        pharmacodynamics::MODELS,
     ]
     .concat()
 }

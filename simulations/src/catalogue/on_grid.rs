@@ -157,6 +157,36 @@ pub(crate) fn errors(model: &Model, patients: u64, random: bool) -> Vec<(&'stati
     sorted.collect()
 }
 
+/// Checks that every number of the models is within its stated tolerance on the grid: for all patients where the parameters are at
+/// their defaults, for 19 of 20 where they are random.
+pub(crate) fn are_within_their_tolerance(models: &[&Model], patients: u64) {
+    for model in models {
+        for random in [false, true] {
+            for (key, errors) in errors(model, if random { patients / 8 } else { patients }, random)
+            {
+                let Errors {
+                    most,
+                    usual,
+                    patients,
+                } = errors;
+                println!(
+                    "{} {key} {random}: max {most:.5}, p95 {usual:.5}, {patients}",
+                    model.id
+                );
+                let allowed = match model.output(key).unwrap().kind {
+                    OutputKind::Number { tolerance, .. } => match tolerance {
+                        Tolerance::Absolute(distance) => distance,
+                        Tolerance::Relative(share) => share,
+                    },
+                    _ => 1e-9,
+                };
+                assert!(usual <= allowed, "{} {key}: {usual}", model.id);
+                assert!(random || most <= allowed, "{} {key}: {most}", model.id);
+            }
+        }
+    }
+}
+
 /// The worked examples of a model, which its reference must give.
 pub(crate) fn gives_its_examples(model: &Model) {
     assert!(!model.examples.is_empty(), "{}", model.id);

@@ -7,8 +7,14 @@ use super::{Feature, Pair, grid};
 use crate::{
     catalogue::{
         Values,
-        input::{self, Sex},
+        input::{
+            self, Sex,
+            pharmacology::{DRUG_1, DRUG_2, DRUG_3, INHIBITOR_1, INHIBITOR_2, INHIBITOR_3},
+        },
         kidney::cockcroft_gault::cockcroft_gault,
+        pharmacodynamics::{
+            RATIO_SHIFT, RATIOS, enzyme_inhibition, indirect_response, inr_hamberg,
+        },
         pharmacokinetics::{
             digoxin_hirai, digoxin_jelliffe, gentamicin_staatz, midazolam_swart,
             tacrolimus_andrews, theophylline_yano, vancomycin_goti,
@@ -31,6 +37,10 @@ pub(crate) const GOTI: &str = "vancomycin_goti";
 pub(crate) const GENTAMICIN: &str = "gentamicin";
 /// The plane of midazolam by Swart 2004.
 pub(crate) const MIDAZOLAM: &str = "midazolam";
+/// The plane of warfarin and the prothrombin complex activity.
+pub(crate) const WARFARIN: &str = "warfarin";
+/// The plane of S-warfarin and the INR.
+pub(crate) const S_WARFARIN: &str = "s_warfarin";
 
 fn within(value: f64, (lo, hi): (f64, f64)) -> Option<f64> {
     (lo..=hi).contains(&value).then_some(value)
@@ -106,7 +116,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 "gentamicin_crcl_shifted_ml_min_kg",
                 "mL/min/kg",
                 (0.06 + CRCL_SHIFT, 4.225 + CRCL_SHIFT),
-                36,
+                37,
             ),
             |v| Some(gentamicin_staatz::crcl(v)? / dosing_weight(v)? + CRCL_SHIFT),
         ),
@@ -137,7 +147,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
 
 /// The axes and planes of liver twins.
 pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
-    let axes = vec![
+    let mut axes = vec![
         Feature::new(log("weight_kg", "kg", (20.0, 350.0), 16), |v| {
             v.get(input::WEIGHT.key)
         }),
@@ -181,5 +191,61 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
             midazolam_swart::exchange,
         ),
     };
-    (axes, vec![midazolam])
+    axes.extend(effects());
+    let warfarin = Pair {
+        name: WARFARIN,
+        first: Feature::new(
+            log(
+                "warfarin_plane_clearance_l_h",
+                "L/h",
+                indirect_response::CLEARANCES,
+                24,
+            ),
+            indirect_response::clearance,
+        ),
+        second: Feature::new(
+            log(
+                "warfarin_plane_volume_l",
+                "L",
+                indirect_response::VOLUMES,
+                8,
+            ),
+            indirect_response::volume,
+        ),
+    };
+    let s_warfarin = Pair {
+        name: S_WARFARIN,
+        first: Feature::new(
+            log(
+                "s_warfarin_clearance_l_h",
+                "L/h",
+                inr_hamberg::CLEARANCES,
+                24,
+            ),
+            inr_hamberg::clearance,
+        ),
+        second: Feature::new(
+            Axis::categorical("s_warfarin_vkorc1", 3),
+            inr_hamberg::vkorc1,
+        ),
+    };
+    (axes, vec![midazolam, warfarin, s_warfarin])
+}
+
+/// Concentrations of drugs and inhibitors by what gives half of their effect.
+fn effects() -> Vec<Feature> {
+    let ratios = (RATIO_SHIFT, 64.0 + RATIO_SHIFT);
+    let [first, second, third] = RATIOS.map(|axis| log(axis, "1", ratios, 28));
+    let inhibitor = |axis| log(axis, "1", enzyme_inhibition::RANGE, 20);
+    let [one, two, three] = enzyme_inhibition::AXES.map(inhibitor);
+    let kinds = Axis::categorical(input::pharmacology::CYP3A4_INHIBITOR.key, 12);
+    vec![
+        Feature::new(first, |v| Some(v.get(DRUG_1.key)? + RATIO_SHIFT)),
+        Feature::new(second, |v| Some(v.get(DRUG_2.key)? + RATIO_SHIFT)),
+        Feature::new(third, |v| Some(v.get(DRUG_3.key)? + RATIO_SHIFT)),
+        Feature::new(one, |v| Some(v.get(INHIBITOR_1.key)? + 1.0)),
+        Feature::new(two, |v| Some(v.get(INHIBITOR_2.key)? + 1.0)),
+        Feature::new(three, |v| Some(v.get(INHIBITOR_3.key)? + 1.0)),
+        Feature::new(kinds, |v| v.get(input::pharmacology::CYP3A4_INHIBITOR.key)),
+    ]
 }

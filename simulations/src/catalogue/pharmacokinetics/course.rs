@@ -57,6 +57,23 @@ impl Response {
         }
     }
 
+    /// One compartment behind two steps of absorption, both of first order, in 1/h.
+    #[must_use]
+    pub fn one_compartment_transit(volume: f64, rate: f64, transit: f64, absorption: f64) -> Self {
+        let absorption = apart(absorption, &[transit]);
+        let rate = apart(rate, &[transit, absorption]);
+        let scale = transit * absorption / volume;
+        let term = |own: f64, a: f64, b: f64| (scale / ((a - own) * (b - own)), own);
+        Self {
+            terms: vec![
+                term(rate, transit, absorption),
+                term(transit, rate, absorption),
+                term(absorption, rate, transit),
+            ],
+            lag: 0.0,
+        }
+    }
+
     /// Two compartments, into the vein.
     #[must_use]
     pub fn two_compartments(system: &TwoCompartments) -> Self {
@@ -249,6 +266,24 @@ impl Course {
         let found = self.stretches.iter().find(|stretch| hour <= stretch.end);
         let found = found.or(self.stretches.last());
         found.map_or(0.0, |stretch| stretch.at(hour.max(stretch.start)).max(0.0))
+    }
+
+    /// The concentrations at even steps from hour 0, as many as are asked for.
+    #[must_use]
+    pub fn samples(&self, step: f64, count: u32) -> Vec<f64> {
+        let mut stretches = self.stretches.iter().peekable();
+        let hours = (0..count).map(|number| f64::from(number) * step);
+        hours
+            .map(|hour| {
+                while let Some(stretch) = stretches.peek() {
+                    if hour <= stretch.end {
+                        return stretch.at(hour).max(0.0);
+                    }
+                    stretches.next();
+                }
+                self.at(hour)
+            })
+            .collect()
     }
 
     fn between(&self, from: f64, to: f64) -> impl Iterator<Item = (&Stretch, f64, f64)> {

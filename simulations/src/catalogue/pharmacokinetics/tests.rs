@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalogue::{
     Values,
-    on_grid::{Errors, errors, gives_its_examples, parameters},
+    on_grid::{are_within_their_tolerance, gives_its_examples, parameters},
 };
 
 #[test]
@@ -107,19 +107,5 @@ fn theophylline_gives_the_fitted_course() {
 
 #[test]
 fn outputs_on_the_grid_are_within_their_tolerance() {
-    for model in MODELS {
-        for (random, patients) in [(false, 2000), (true, 300)] {
-            for (key, errors) in errors(model, patients, random) {
-                let Errors {
-                    most,
-                    usual,
-                    patients,
-                } = errors;
-                println!(
-                    "{} {key} {random}: {most:.5}, p95 {usual:.5}, {patients}",
-                    model.id
-                );
-            }
-        }
-    }
+    are_within_their_tolerance(MODELS, 1200);
 }

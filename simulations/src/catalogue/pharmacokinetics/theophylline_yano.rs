@@ -57,8 +57,8 @@ const PARAMETERS: [Parameter; 13] = infused(
     &MG,
     Usual {
         daily: (50.0, 2000.0, 720.0),
-        interval: (4.0, 48.0, 24.0),
-        infusion: (0.0, 48.0, 24.0),
+        interval: (4.0, 48.0, 6.0),
+        infusion: (0.0, 48.0, 0.5),
         threshold: (1.0, 30.0, 5.0),
         latest: 168.0,
         window: (24.0, 48.0),
