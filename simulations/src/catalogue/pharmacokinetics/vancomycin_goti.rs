@@ -22,7 +22,7 @@ pub(crate) fn vancomycin_clearance(crcl_ml_min: f64) -> f64 {
 }
 
 /// The axis that alone decides the clearance.
-const AXIS: &str = "crcl_goti_ml_min";
+pub(crate) const AXIS: &str = "crcl_goti_ml_min";
 /// What haemodialysis multiplies the clearance by.
 const DIALYSIS_CLEARANCE: f64 = 0.7;
 /// What haemodialysis multiplies the central volume by.
@@ -92,22 +92,18 @@ pub(crate) fn rate(inputs: &Values) -> Option<f64> {
     Some(vancomycin_clearance(effective_crcl(inputs)?) / volume + RATE_SHIFT)
 }
 
-/// From a weight without dialysis to the same with it: just so many nodes further.
-fn stratum() -> f64 {
-    let nodes = f64::from(WEIGHT_NODES);
-    libm::pow(WEIGHTS.1 / WEIGHTS.0, nodes / (nodes - 1.0))
-}
-
 /// The end of the axis of weights.
 pub(crate) fn last_weight() -> f64 {
-    WEIGHTS.1 * stratum()
+    let nodes = f64::from(WEIGHT_NODES);
+    WEIGHTS.1 * libm::pow(WEIGHTS.1 / WEIGHTS.0, nodes / (nodes - 1.0))
 }
 
-/// The weight in kg, and beyond the heaviest weight that of patients under haemodialysis.
+/// The weight in kg, and beyond the heaviest weight, falling again, that of patients under haemodialysis: where both meet,
+/// concentrations are alike, and no cell between them is steep.
 pub(crate) fn weight_by_dialysis(inputs: &Values) -> Option<f64> {
     let weight = on_plane(inputs)?;
     Some(if inputs.flag(HAEMODIALYSIS.key) {
-        weight * stratum()
+        last_weight() * WEIGHTS.0 / weight
     } else {
         weight
     })
@@ -117,7 +113,7 @@ pub(crate) fn weight_by_dialysis(inputs: &Values) -> Option<f64> {
 fn system(rate: f64, weight: f64, factor: f64) -> Response {
     let dialysis = if weight > WEIGHTS.1 * 1.001 { 1.0 } else { 0.0 };
     let weight = if dialysis == 1.0 {
-        weight / stratum()
+        last_weight() * WEIGHTS.0 / weight
     } else {
         weight
     };
