@@ -5,7 +5,6 @@
 
 pub mod check;
 pub mod class;
-
 pub mod given;
 pub mod heart;
 pub mod input;
@@ -16,6 +15,7 @@ pub(crate) mod on_grid;
 pub mod output;
 pub mod pharmacodynamics;
 pub mod pharmacokinetics;
+pub mod surgery;
 pub mod values;
 
 use crate::formula::Formula;
@@ -183,6 +183,7 @@ pub fn registry() -> Vec<&'static Model> {
         heart::MODELS,
         pharmacokinetics::MODELS,
         pharmacodynamics::MODELS,
+        surgery::MODELS,
     ]
     .concat()
 }

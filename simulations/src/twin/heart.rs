@@ -163,6 +163,8 @@ pub(super) fn twin() -> Twin {
     features.extend(measured());
     // What the heart-disease data set holds.
     features.extend(super::angiography::features());
+    // What surgery reads.
+    features.extend(super::pharmacology::heart());
     Twin {
         id: "heart/1",
         organ: "heart",

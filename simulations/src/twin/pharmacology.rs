@@ -9,7 +9,9 @@ use crate::{
         Values,
         input::{
             self, Sex,
-            pharmacology::{DRUG_1, DRUG_2, DRUG_3, INHIBITOR_1, INHIBITOR_2, INHIBITOR_3},
+            pharmacology::{
+                DRUG_1, DRUG_2, DRUG_3, INHIBITOR_1, INHIBITOR_2, INHIBITOR_3, TUMOUR_OVER_7_CM,
+            },
         },
         kidney::cockcroft_gault::cockcroft_gault,
         pharmacodynamics::{
@@ -19,6 +21,7 @@ use crate::{
             digoxin_hirai, digoxin_jelliffe, gentamicin_staatz, midazolam_swart,
             tacrolimus_andrews, theophylline_yano, vancomycin_goti,
         },
+        surgery::{allowable_blood_loss, hepatectomy},
     },
     schema::{Axis, Scale},
 };
@@ -68,7 +71,7 @@ fn log(name: &str, unit: &str, range: (f64, f64), nodes: u16) -> Axis {
 
 /// The axes and planes of kidney twins.
 pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
-    let axes = vec![
+    let mut axes = vec![
         Feature::new(
             log(digoxin_hirai::AXIS, "/h", digoxin_hirai::RATES, 24),
             digoxin_hirai::rate,
@@ -88,7 +91,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 tacrolimus_andrews::AXIS,
                 "L/h",
                 tacrolimus_andrews::CLEARANCES,
-                24,
+                18,
             ),
             tacrolimus_andrews::clearance,
         ),
@@ -142,6 +145,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
             vancomycin_goti::weight_by_dialysis,
         ),
     };
+    axes.extend(nephrectomy());
     (axes, vec![renal, goti, gentamicin])
 }
 
@@ -177,7 +181,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "midazolam_clearance_l_h",
                 "L/h",
                 midazolam_swart::CLEARANCES,
-                18,
+                14,
             ),
             midazolam_swart::clearance,
         ),
@@ -186,12 +190,13 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "midazolam_exchange_l_h",
                 "L/h",
                 midazolam_swart::EXCHANGES,
-                12,
+                10,
             ),
             midazolam_swart::exchange,
         ),
     };
     axes.extend(effects());
+    axes.extend(hepatectomy());
     let warfarin = Pair {
         name: WARFARIN,
         first: Feature::new(
@@ -199,7 +204,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "warfarin_plane_clearance_l_h",
                 "L/h",
                 indirect_response::CLEARANCES,
-                24,
+                12,
             ),
             indirect_response::clearance,
         ),
@@ -208,7 +213,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "warfarin_plane_volume_l",
                 "L",
                 indirect_response::VOLUMES,
-                8,
+                6,
             ),
             indirect_response::volume,
         ),
@@ -235,8 +240,8 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
 /// Concentrations of drugs and inhibitors by what gives half of their effect.
 fn effects() -> Vec<Feature> {
     let ratios = (RATIO_SHIFT, 64.0 + RATIO_SHIFT);
-    let [first, second, third] = RATIOS.map(|axis| log(axis, "1", ratios, 28));
-    let inhibitor = |axis| log(axis, "1", enzyme_inhibition::RANGE, 20);
+    let [first, second, third] = RATIOS.map(|axis| log(axis, "1", ratios, 24));
+    let inhibitor = |axis| log(axis, "1", enzyme_inhibition::RANGE, 16);
     let [one, two, three] = enzyme_inhibition::AXES.map(inhibitor);
     let kinds = Axis::categorical(input::pharmacology::CYP3A4_INHIBITOR.key, 12);
     vec![
@@ -247,5 +252,50 @@ fn effects() -> Vec<Feature> {
         Feature::new(two, |v| Some(v.get(INHIBITOR_2.key)? + 1.0)),
         Feature::new(three, |v| Some(v.get(INHIBITOR_3.key)? + 1.0)),
         Feature::new(kinds, |v| v.get(input::pharmacology::CYP3A4_INHIBITOR.key)),
+    ]
+}
+
+/// What a nephrectomy depends on beside kidney function and age.
+fn nephrectomy() -> Vec<Feature> {
+    let flags = |key| Axis::categorical(key, 2);
+    vec![
+        Feature::new(flags(TUMOUR_OVER_7_CM.key), |v| v.get(TUMOUR_OVER_7_CM.key)),
+        Feature::new(flags(input::DIABETES.key), |v| v.get(input::DIABETES.key)),
+    ]
+}
+
+/// Findings after a resection of the liver, decided at the source.
+fn hepatectomy() -> Vec<Feature> {
+    let flags = |name| Axis::categorical(name, 2);
+    vec![
+        Feature::new(
+            flags(hepatectomy::PROTHROMBIN_AXIS),
+            hepatectomy::low_prothrombin,
+        ),
+        Feature::new(
+            flags(hepatectomy::BILIRUBIN_AXIS),
+            hepatectomy::high_bilirubin,
+        ),
+    ]
+}
+
+/// The axes of heart twins that surgery reads.
+pub(super) fn heart() -> Vec<Feature> {
+    use allowable_blood_loss as loss;
+    vec![
+        Feature::new(
+            log(loss::VOLUME_AXIS, "mL", loss::VOLUMES, 16),
+            loss::blood_volume,
+        ),
+        Feature::new(
+            grid(
+                loss::HAEMOGLOBIN_AXIS,
+                "g/dL",
+                Scale::Linear,
+                loss::HAEMOGLOBINS,
+                33,
+            ),
+            loss::haemoglobin,
+        ),
     ]
 }

@@ -1,6 +1,6 @@
 //! What pharmacology and surgery read about a patient beyond the quantities of the organs.
 
-use super::{Input, choice, flag, number};
+use super::{Input, alias, choice, flag, number};
 
 /// Treatment by haemodialysis.
 pub const HAEMODIALYSIS: Input = flag("haemodialysis", "treated by haemodialysis");
@@ -18,11 +18,7 @@ pub const APACHE: Input = number("apache_ii", "{score}", "APACHE II score", 0.0,
 pub const HEPATIC_DYSFUNCTION: Input = flag("hepatic_dysfunction", "hepatic dysfunction");
 /// Arterial carbon dioxide.
 pub const PACO2: Input = Input {
-    aliases: &[super::Alias {
-        key: "paco2_kpa",
-        unit: "kPa",
-        factor: 7.500_62,
-    }],
+    aliases: &[alias("paco2_kpa", "kPa", 7.500_62)],
     ..number(
         "paco2_mmhg",
         "mm[Hg]",
@@ -123,6 +119,28 @@ pub const INHIBITOR_3: Input = number(
     0.0,
     40.0,
 );
+/// Size of a kidney tumour.
+pub const TUMOUR_OVER_7_CM: Input = flag("tumour_over_7_cm", "kidney tumour larger than 7 cm");
+/// Prothrombin time on the fifth day after an operation.
+pub const PROTHROMBIN_DAY_5: Input = number(
+    "prothrombin_day_5_percent",
+    "%",
+    "prothrombin time on day 5 after the operation, in percent of normal",
+    5.0,
+    150.0,
+);
+/// Bilirubin on the fifth day after an operation.
+pub const BILIRUBIN_DAY_5: Input = Input {
+    aliases: &[alias("bilirubin_day_5_umol_l", "umol/L", 1.0 / 17.104)],
+    ..number(
+        "bilirubin_day_5_mg_dl",
+        "mg/dL",
+        "total bilirubin on day 5 after the operation",
+        0.1,
+        60.0,
+    )
+};
+
 /// Every quantity of this file.
 pub(super) const ALL: &[&Input] = &[
     &HAEMODIALYSIS,
@@ -144,4 +162,7 @@ pub(super) const ALL: &[&Input] = &[
     &INHIBITOR_1,
     &INHIBITOR_2,
     &INHIBITOR_3,
+    &TUMOUR_OVER_7_CM,
+    &PROTHROMBIN_DAY_5,
+    &BILIRUBIN_DAY_5,
 ];

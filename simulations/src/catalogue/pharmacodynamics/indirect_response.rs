@@ -7,11 +7,11 @@ use crate::{
         class::band,
         input::pharmacology::{WARFARIN_CLEARANCE, WARFARIN_VOLUME},
         pharmacokinetics::{
-            course::{Course, Response},
+            course::Response,
             regimen::{MG, Regimen, Usual, oral, parameter},
         },
     },
-    formula::{Additive, Formula, Link, Term},
+    formula::{Additive, Formula, Term},
     twin::pharmacology::WARFARIN,
 };
 
@@ -25,8 +25,6 @@ const LOSS: f64 = 0.055_023;
 const AT: &str = "pca_percent";
 /// The lowest activity in a window.
 const LOWEST: &str = "lowest_pca_percent";
-/// The concentration at an hour.
-const CONCENTRATION: &str = "concentration_mg_l";
 /// The activity before treatment.
 const BASELINE: &str = "baseline_pca_percent";
 
@@ -59,12 +57,16 @@ fn volume_of(inputs: &Values) -> Option<f64> {
     (VOLUMES.0..=VOLUMES.1).contains(&volume).then_some(volume)
 }
 
+/// The concentration of the racemate after a unit dose.
+fn response(clearance: f64, volume: f64) -> Response {
+    Response::one_compartment_transit(volume, clearance / volume, 1.1118, 0.9167)
+}
+
 /// The share of the activity before treatment that is left over time: dR/dt = kout*(1 - Imax*C/(IC50+C) - R).
-fn seen(parameters: &Values, clearance: f64, volume: f64) -> (Seen, f64) {
+fn seen(parameters: &Values, clearance: f64, volume: f64) -> Seen {
     let window = (parameters.of("from_h"), parameters.of("to_h"));
     let mut seen = Seen::new(parameters.of("at_h"), window, 1.0);
-    let rate = parameters.of("clearance_factor") * clearance / volume;
-    let response = Response::one_compartment_transit(volume, rate, 1.1118, 0.9167);
+    let response = response(parameters.of("clearance_factor") * clearance, volume);
     let drive = concentrations(&response, &Regimen::read(&MG, parameters), seen.until());
     follow(
         [1.0],
@@ -75,14 +77,7 @@ fn seen(parameters: &Values, clearance: f64, volume: f64) -> (Seen, f64) {
         },
         |hour, [left]| seen.see(hour, left),
     );
-    let at = seen_concentration(parameters, &response);
-    (seen, at)
-}
-
-fn seen_concentration(parameters: &Values, response: &Response) -> f64 {
-    let at = parameters.of("at_h");
-    let doses = Regimen::read(&MG, parameters).doses(at);
-    Course::new(response, &doses, at).at(at).max(MG.least)
+    seen
 }
 
 const PARAMETERS: [Parameter; 13] = {
@@ -136,15 +131,6 @@ pub static MODEL: Model = Model {
         activity(AT, "prothrombin complex activity at an hour"),
         activity(LOWEST, "lowest prothrombin complex activity in the window"),
         Output {
-            key: CONCENTRATION,
-            unit: "mg/L",
-            title: "concentration of the racemate at an hour",
-            kind: OutputKind::Number {
-                decimals: 3,
-                tolerance: Tolerance::Relative(0.02),
-            },
-        },
-        Output {
             key: "pca_range",
             unit: "1",
             title: "activity at an hour by 20 and 40 % (to be confirmed against the paper)",
@@ -158,11 +144,10 @@ pub static MODEL: Model = Model {
     reference: |inputs, parameters| {
         let mut out = Values::default();
         if let Some((clearance, volume)) = clearance(inputs).zip(volume(inputs)) {
-            let (seen, concentration) = seen(parameters, clearance, volume);
+            let seen = seen(parameters, clearance, volume);
             let baseline = parameters.of(BASELINE);
             out.set(AT, baseline * seen.value);
             out.set(LOWEST, baseline * seen.lowest);
-            out.set(CONCENTRATION, concentration);
             out.set("pca_range", band(baseline * seen.value, &[20.0, 40.0]));
         }
         out
@@ -173,16 +158,10 @@ pub static MODEL: Model = Model {
         let pick: fn(&Seen) -> f64 = match output {
             AT => |seen| seen.value,
             LOWEST => |seen| seen.lowest,
-            CONCENTRATION => {
-                let table = Term::plane(WARFARIN, move |clearance, volume| {
-                    libm::log(seen(&own, clearance, volume).1)
-                });
-                return Some(Formula::Number(Additive::linked(vec![table], Link::exp())));
-            }
             _ => return None,
         };
         let table = Term::plane(WARFARIN, move |clearance, volume| {
-            baseline * pick(&seen(&own, clearance, volume).0)
+            baseline * pick(&seen(&own, clearance, volume))
         });
         Some(Formula::Number(Additive::sum(vec![table])))
     },
@@ -196,10 +175,29 @@ pub static MODEL: Model = Model {
             ("at_h", 48.0),
         ],
         lists: &[],
-        expected: &[
-            (CONCENTRATION, 5.8882, 1e-3),
-            (AT, 20.426, 1e-2),
-            ("pca_range", 1.0, 0.0),
-        ],
+        expected: &[(AT, 20.426, 1e-2), ("pca_range", 1.0, 0.0)],
     }],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::pharmacokinetics::course::{Course, Dose};
+
+    #[test]
+    fn the_concentrations_of_the_worked_example() {
+        let dose = Dose {
+            at: 0.0,
+            amount: 100.0,
+            hours: 0.0,
+        };
+        let course = Course::new(&response(0.131_34, 7.9248), &[dose], 144.0);
+        let hours = [2.0, 6.0, 12.0, 24.0, 48.0, 72.0, 96.0, 144.0];
+        let expected = [
+            7.4258, 11.5876, 10.6916, 8.7643, 5.8882, 3.9559, 2.6577, 1.1996,
+        ];
+        for (hour, expected) in hours.into_iter().zip(expected) {
+            assert!((course.at(hour) - expected).abs() < 3e-4, "{hour}");
+        }
+    }
+}

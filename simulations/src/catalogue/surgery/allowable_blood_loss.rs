@@ -44,12 +44,18 @@ pub(crate) fn blood_volume(inputs: &Values) -> Option<f64> {
 /// The haemoglobin in g/dL, if the loss is tabulated for it.
 pub(crate) fn haemoglobin(inputs: &Values) -> Option<f64> {
     let value = inputs.get(HAEMOGLOBIN.key)?;
-    (HAEMOGLOBINS.0..=HAEMOGLOBINS.1).contains(&value).then_some(value)
+    (HAEMOGLOBINS.0..=HAEMOGLOBINS.1)
+        .contains(&value)
+        .then_some(value)
 }
 
 /// The share of the blood volume that may be lost between two values of haemoglobin.
 fn share(output: &str, first: f64, last: f64) -> f64 {
-    let by = if output == SIMPLE { first } else { 0.5 * (first + last) };
+    let by = if output == SIMPLE {
+        first
+    } else {
+        0.5 * (first + last)
+    };
     ((first - last) / by).max(LEAST)
 }
 
@@ -57,7 +63,9 @@ fn loss(output: &'static str, parameters: &Values) -> Additive {
     let last = parameters.of("lowest_haemoglobin_g_dl");
     let terms = vec![
         Term::axis(VOLUME_AXIS, libm::log),
-        Term::axis(HAEMOGLOBIN_AXIS, move |first| libm::log(share(output, first, last))),
+        Term::axis(HAEMOGLOBIN_AXIS, move |first| {
+            libm::log(share(output, first, last))
+        }),
     ];
     Additive::linked(terms, Link::exp())
 }
@@ -100,7 +108,12 @@ pub static MODEL: Model = Model {
             "lowest haemoglobin that is accepted",
             (5.0, 13.0, 8.0),
         ),
-        parameter("planned_loss_ml", "mL", "expected blood loss", (50.0, 10_000.0, 1000.0)),
+        parameter(
+            "planned_loss_ml",
+            "mL",
+            "expected blood loss",
+            (50.0, 10_000.0, 1000.0),
+        ),
         parameter(
             "unit_ml",
             "mL",
@@ -111,7 +124,10 @@ pub static MODEL: Model = Model {
     arm: Some("planned_loss_ml"),
     outputs: &[
         millilitres(LOSS, "allowable loss by the mean haemoglobin (Gross)"),
-        millilitres(SIMPLE, "allowable loss by the first haemoglobin (simple form)"),
+        millilitres(
+            SIMPLE,
+            "allowable loss by the first haemoglobin (simple form)",
+        ),
         millilitres(VOLUME, "estimated blood volume (Nadler)"),
         Output {
             key: EXCEEDED,

@@ -85,8 +85,7 @@ pub static MODEL: Model = Model {
             (PARTIAL, "stage_after_partial"),
             (RADICAL, "stage_after_radical"),
         ] {
-            let value = constant(key)
-                + 0.65 * parameters.of("gfr_factor") * inputs.of(EGFR.key)
+            let value = constant(key) + 0.65 * parameters.of("gfr_factor") * inputs.of(EGFR.key)
                 - 0.25 * inputs.of(AGE.key)
                 + 3.0 * inputs.of(TUMOUR_OVER_7_CM.key)
                 - 2.0 * inputs.of(DIABETES.key);

@@ -6,10 +6,10 @@
 pub mod dose;
 pub mod liver;
 
-use crate::catalogue::Parameter;
+use crate::catalogue::{Parameter, pharmacokinetics::regimen::parameter};
 
 /// The margins over the second best that are reported, as a parameter.
-const MARGIN: Parameter = crate::catalogue::pharmacokinetics::regimen::parameter(
+const MARGIN: Parameter = parameter(
     "margin",
     "1",
     "lead over the second best that is reported",

@@ -8,7 +8,7 @@ use crate::{
         input::{AGE, CREATININE, SEX, WEIGHT, pharmacology::HAEMODIALYSIS},
         pharmacokinetics::{
             regimen::parameter,
-            vancomycin_goti::{AXIS, clearance, effective_crcl},
+            vancomycin_goti::{AXIS, effective_crcl, vancomycin_clearance},
         },
     },
     formula::{Additive, Choice, ChoiceOption, Condition, Formula, Link, Term},
@@ -17,22 +17,32 @@ use crate::{
 /// The daily doses in mg.
 const DOSES: [f64; 8] = [500.0, 750.0, 1000.0, 1500.0, 2000.0, 2500.0, 3000.0, 4000.0];
 const LABELS: [&str; 8] = [
-    "500 mg/d", "750 mg/d", "1000 mg/d", "1500 mg/d", "2000 mg/d", "2500 mg/d", "3000 mg/d", "4000 mg/d",
+    "500 mg/d",
+    "750 mg/d",
+    "1000 mg/d",
+    "1500 mg/d",
+    "2000 mg/d",
+    "2500 mg/d",
+    "3000 mg/d",
+    "4000 mg/d",
 ];
 const DOSE: &str = "daily_dose";
 const NONE: &str = "no_dose_fits";
 
 /// How far an exposure is from the target, by the logarithm: 0 at best.
 fn score(dose: f64, crcl: f64, target: f64) -> f64 {
-    -libm::fabs(libm::log(dose / clearance(crcl) / target))
+    -libm::fabs(libm::log(dose / vancomycin_clearance(crcl) / target))
 }
 
 fn too_much(dose: f64, parameters: &Values) -> Condition {
     let sum = Additive::linked(
-        vec![Term::axis(AXIS, |crcl| -libm::log(clearance(crcl)))],
+        vec![Term::axis(AXIS, |crcl| {
+            -libm::log(vancomycin_clearance(crcl))
+        })],
         Link::exp(),
     );
-    sum.plus(libm::log(dose)).at_least(parameters.of("highest_auc24_mg_h_l"))
+    sum.plus(libm::log(dose))
+        .at_least(parameters.of("highest_auc24_mg_h_l"))
 }
 
 /// The model.
@@ -47,7 +57,12 @@ pub static MODEL: Model = Model {
     inputs: &[&CREATININE, &AGE, &WEIGHT, &SEX, &HAEMODIALYSIS],
     optional: &["haemodialysis"],
     parameters: &[
-        parameter("target_auc24_mg_h_l", "mg.h/L", "AUC24 that is aimed at", (200.0, 800.0, 500.0)),
+        parameter(
+            "target_auc24_mg_h_l",
+            "mg.h/L",
+            "AUC24 that is aimed at",
+            (200.0, 800.0, 500.0),
+        ),
         parameter(
             "highest_auc24_mg_h_l",
             "mg.h/L",
@@ -84,7 +99,7 @@ pub static MODEL: Model = Model {
         let mut index = 0.0;
         for dose in DOSES {
             let score = score(dose, crcl, target);
-            let allowed = dose / clearance(crcl) < limit;
+            let allowed = dose / vancomycin_clearance(crcl) < limit;
             if allowed && best.is_none_or(|(_, highest)| score > highest) {
                 best = Some((index, score));
             }
@@ -104,7 +119,10 @@ pub static MODEL: Model = Model {
                 score: Additive::sum(vec![Term::axis(AXIS, move |crcl| {
                     score(dose, crcl, target)
                 })]),
-                contraindications: vec![("exposure at the limit".to_owned(), too_much(dose, parameters))],
+                contraindications: vec![(
+                    "exposure at the limit".to_owned(),
+                    too_much(dose, parameters),
+                )],
             };
             Some(Formula::Choice(Choice {
                 options: DOSES.into_iter().zip(LABELS).map(option).collect(),

@@ -6,8 +6,8 @@ use crate::{
         Default_, Evidence, Example, Model, Output, OutputKind, Parameter, Values,
         class::flag,
         input::{
-            ALBUMIN, ASCITES, BILIRUBIN, CHOLESTATIC, CREATININE, ENCEPHALOPATHY,
-            FUTURE_LIVER_REMNANT, HEIGHT, INR, LIVER_STATE, SEX, SODIUM, WEIGHT, DIALYSIS_IN_WEEK,
+            ALBUMIN, ASCITES, BILIRUBIN, CHOLESTATIC, CREATININE, DIALYSIS_IN_WEEK, ENCEPHALOPATHY,
+            FUTURE_LIVER_REMNANT, HEIGHT, INR, LIVER_STATE, SEX, SODIUM, WEIGHT,
         },
         liver::{
             child_pugh,
