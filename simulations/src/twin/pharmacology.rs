@@ -29,7 +29,7 @@ use crate::{
 /// Weights in kg for which drug models are tabulated.
 pub(crate) const WEIGHTS: (f64, f64) = (40.0, 150.0);
 /// Added to clearances in mL/min/kg, so that even steps of the axis' logarithm are even steps of what concentrations depend on.
-pub(crate) const CRCL_SHIFT: f64 = 0.12;
+pub(crate) const CRCL_SHIFT: f64 = 0.09;
 /// The plane of creatinine clearance per weight and weight.
 pub(crate) const RENAL: &str = "renal_dosing";
 /// Creatinine clearances in mL/min on that plane.
@@ -82,7 +82,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 "/h",
                 Scale::Linear,
                 digoxin_jelliffe::RATES,
-                16,
+                12,
             ),
             digoxin_jelliffe::rate,
         ),
@@ -91,7 +91,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 tacrolimus_andrews::AXIS,
                 "L/h",
                 tacrolimus_andrews::CLEARANCES,
-                18,
+                14,
             ),
             tacrolimus_andrews::clearance,
         ),
@@ -103,7 +103,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 "dosing_crcl_shifted_ml_min_kg",
                 "mL/min/kg",
                 (0.08 + CRCL_SHIFT, 3.75 + CRCL_SHIFT),
-                32,
+                31,
             ),
             |v| Some(dosing_clearance(v, 0.0, RENAL_RANGE)? / dosing_weight(v)? + CRCL_SHIFT),
         ),
@@ -119,11 +119,11 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
                 "gentamicin_crcl_shifted_ml_min_kg",
                 "mL/min/kg",
                 (0.06 + CRCL_SHIFT, 4.225 + CRCL_SHIFT),
-                37,
+                30,
             ),
             |v| Some(gentamicin_staatz::crcl(v)? / dosing_weight(v)? + CRCL_SHIFT),
         ),
-        second: Feature::new(log("gentamicin_weight_kg", "kg", WEIGHTS, 6), |v| {
+        second: Feature::new(log("gentamicin_weight_kg", "kg", WEIGHTS, 9), |v| {
             gentamicin_staatz::crcl(v)?;
             dosing_weight(v)
         }),
@@ -132,7 +132,7 @@ pub(super) fn kidney() -> (Vec<Feature>, Vec<Pair>) {
     let goti = Pair {
         name: GOTI,
         first: Feature::new(
-            log("goti_rate_per_h", "/h", vancomycin_goti::RATES, 28),
+            log("goti_rate_per_h", "/h", vancomycin_goti::RATES, 25),
             vancomycin_goti::rate,
         ),
         second: Feature::new(
@@ -204,7 +204,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "warfarin_plane_clearance_l_h",
                 "L/h",
                 indirect_response::CLEARANCES,
-                12,
+                13,
             ),
             indirect_response::clearance,
         ),
@@ -213,7 +213,7 @@ pub(super) fn liver() -> (Vec<Feature>, Vec<Pair>) {
                 "warfarin_plane_volume_l",
                 "L",
                 indirect_response::VOLUMES,
-                6,
+                7,
             ),
             indirect_response::volume,
         ),
@@ -284,7 +284,7 @@ pub(super) fn heart() -> Vec<Feature> {
     use allowable_blood_loss as loss;
     vec![
         Feature::new(
-            log(loss::VOLUME_AXIS, "mL", loss::VOLUMES, 16),
+            log(loss::VOLUME_AXIS, "mL", loss::VOLUMES, 24),
             loss::blood_volume,
         ),
         Feature::new(
@@ -293,7 +293,7 @@ pub(super) fn heart() -> Vec<Feature> {
                 "g/dL",
                 Scale::Linear,
                 loss::HAEMOGLOBINS,
-                33,
+                49,
             ),
             loss::haemoglobin,
         ),

@@ -4,7 +4,6 @@ use super::driven::{Seen, concentrations, follow};
 use crate::{
     catalogue::{
         Evidence, Example, Model, Output, OutputKind, Parameter, Tolerance, Values,
-        class::band,
         input::pharmacology::{WARFARIN_CLEARANCE, WARFARIN_VOLUME},
         pharmacokinetics::{
             course::Response,
@@ -130,16 +129,6 @@ pub static MODEL: Model = Model {
     outputs: &[
         activity(AT, "prothrombin complex activity at an hour"),
         activity(LOWEST, "lowest prothrombin complex activity in the window"),
-        Output {
-            key: "pca_range",
-            unit: "1",
-            title: "activity at an hour by 20 and 40 % (to be confirmed against the paper)",
-            kind: OutputKind::Category {
-                of: AT,
-                cuts: &[20.0, 40.0],
-                labels: &["below 20 %", "20 to 40 %", "40 % or more"],
-            },
-        },
     ],
     reference: |inputs, parameters| {
         let mut out = Values::default();
@@ -148,7 +137,6 @@ pub static MODEL: Model = Model {
             let baseline = parameters.of(BASELINE);
             out.set(AT, baseline * seen.value);
             out.set(LOWEST, baseline * seen.lowest);
-            out.set("pca_range", band(baseline * seen.value, &[20.0, 40.0]));
         }
         out
     },
@@ -175,7 +163,7 @@ pub static MODEL: Model = Model {
             ("at_h", 48.0),
         ],
         lists: &[],
-        expected: &[(AT, 20.426, 1e-2), ("pca_range", 1.0, 0.0)],
+        expected: &[(AT, 20.426, 1e-2)],
     }],
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     course::{Response, TwoCompartments},
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, outputs},
     regimen::{self, Names, Usual, infused},
 };
 use crate::{
@@ -76,20 +76,7 @@ const PARAMETERS: [Parameter; 13] = infused(
     },
 );
 
-const AVERAGE: Target = ("sedation_range", MG_UG.average_ss, &[150.0, 600.0]);
-const TROUGH: Target = ("trough_range", MG_UG.trough, &[150.0, 600.0]);
-
-const OUTPUTS: [Output; 12] = outputs_with(
-    &MG_UG,
-    target(
-        "average at steady state by 150 and 600 ug/L (to be confirmed against the paper)",
-        AVERAGE,
-    ),
-    target(
-        "lowest in the window by 150 and 600 ug/L (to be confirmed against the paper)",
-        TROUGH,
-    ),
-);
+const OUTPUTS: [Output; 10] = outputs(&MG_UG);
 
 /// The model.
 pub static MODEL: Model = Model {
@@ -111,7 +98,7 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let response = response(parameters.of("clearance_factor") * clearance, exchange);
-        question::reference(&MG_UG, parameters, &response, &[AVERAGE, TROUGH])
+        question::reference(&MG_UG, parameters, &response, &[])
     },
     formula: |output, parameters| READS.formula(output, &MG_UG, parameters),
     examples: &[Example {
@@ -125,7 +112,6 @@ pub static MODEL: Model = Model {
         expected: &[
             ("average_ss_ug_l", 884.96, 5e-3),
             ("trough_ss_ug_l", 884.96, 5e-3),
-            ("sedation_range", 2.0, 0.0),
         ],
     }],
 };

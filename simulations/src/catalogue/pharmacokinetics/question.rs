@@ -7,6 +7,7 @@ use super::{
 use crate::{
     catalogue::{Output, OutputKind, Tolerance, Values, class::band},
     formula::{Additive, Formula, Link, Term},
+    twin::pharmacology::RENAL_RANGE,
 };
 
 /// The time above a threshold.
@@ -123,6 +124,15 @@ pub enum Reads {
         /// The response at the values of both axes and a factor of the clearance.
         system: fn(f64, f64, f64) -> Response,
     },
+    /// From one plane, but averages at steady state from the axis of the creatinine clearance in mL/min, which alone decides them.
+    PlaneAndClearance {
+        /// The plane.
+        plane: &'static str,
+        /// The response at the values of both axes and a factor of the clearance.
+        system: fn(f64, f64, f64) -> Response,
+        /// The clearance in L/h at a creatinine clearance.
+        clearance: fn(f64) -> f64,
+    },
     /// From two axes if the concentration is in inverse proportion to a volume: ln C = g(elimination rate) - ln V.
     Proportional {
         /// The axis from which the volume comes.
@@ -167,6 +177,7 @@ impl Reads {
         let regimen = Regimen::read(names, parameters);
         let factor = parameters.of("clearance_factor");
         let least = regimen.least();
+        let regimen_daily = regimen.daily();
         let ln = move |response: &Response, volume: f64| {
             libm::log(
                 question
@@ -183,6 +194,31 @@ impl Reads {
             Self::Plane { plane, system } => vec![Term::plane(plane, move |first, second| {
                 ln(&system(first, second, factor), 1.0)
             })],
+            Self::PlaneAndClearance {
+                plane,
+                system,
+                clearance,
+            } => {
+                let daily = match question {
+                    Question::Auc24 => Some(regimen_daily),
+                    Question::Average => Some(regimen_daily / 24.0),
+                    _ => None,
+                };
+                match daily {
+                    Some(amount) => vec![
+                        // Beyond the plane's clearances the table need not go on: one node more on both sides.
+                        Term::axis("crcl_ml_min", move |crcl| {
+                            let crcl = crcl.clamp(0.91 * RENAL_RANGE.0, 1.1 * RENAL_RANGE.1);
+                            libm::log(amount / (factor * clearance(crcl)))
+                        }),
+                        // Nothing is added, but a patient whom the plane does not hold has no value.
+                        Term::plane(plane, |_, _| 0.0),
+                    ],
+                    None => vec![Term::plane(plane, move |first, second| {
+                        ln(&system(first, second, factor), 1.0)
+                    })],
+                }
+            }
             Self::Proportional {
                 volume_axis,
                 volume,
@@ -288,6 +324,12 @@ pub const fn outputs(names: &Names) -> [Output; 10] {
 pub const fn outputs_with(names: &Names, first: Output, second: Output) -> [Output; 12] {
     let [a, b, c, d, e, f, g, h, i, j] = outputs(names);
     [a, b, c, d, e, f, g, h, i, j, first, second]
+}
+
+/// The outputs about concentrations, and one category by target.
+pub const fn outputs_and(names: &Names, target: Output) -> [Output; 11] {
+    let [a, b, c, d, e, f, g, h, i, j] = outputs(names);
+    [a, b, c, d, e, f, g, h, i, j, target]
 }
 
 /// The category of another output by a target range.

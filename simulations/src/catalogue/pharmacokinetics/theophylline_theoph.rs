@@ -2,7 +2,7 @@
 
 use super::{
     course::Response,
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, Target, outputs_and, target},
     regimen::{MG, Usual, oral},
 };
 use crate::catalogue::{Evidence, Example, Model, Output, Parameter, input::WEIGHT};
@@ -33,17 +33,12 @@ const PARAMETERS: [Parameter; 12] = oral(
 );
 
 const AVERAGE: Target = ("average_target", MG.average_ss, &[5.0, 15.0]);
-const PEAK: Target = ("peak_target", MG.peak_ss, &[5.0, 15.0]);
 
-const OUTPUTS: [Output; 12] = outputs_with(
+const OUTPUTS: [Output; 11] = outputs_and(
     &MG,
     target(
         "average at steady state by the target of 5 to 15 mg/L (to be confirmed against the paper)",
         AVERAGE,
-    ),
-    target(
-        "peak at steady state by the target of 5 to 15 mg/L (to be confirmed against the paper)",
-        PEAK,
     ),
 );
 
@@ -63,7 +58,7 @@ pub static MODEL: Model = Model {
     outputs: &OUTPUTS,
     reference: |inputs, parameters| {
         let response = response(inputs.of(WEIGHT.key), parameters.of("clearance_factor"));
-        question::reference(&MG, parameters, &response, &[AVERAGE, PEAK])
+        question::reference(&MG, parameters, &response, &[AVERAGE])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),
     examples: &[Example {

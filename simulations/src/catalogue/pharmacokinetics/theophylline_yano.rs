@@ -2,21 +2,24 @@
 
 use super::{
     course::Response,
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, Target, outputs_and, target},
     regimen::{MG, Usual, infused},
 };
-use crate::catalogue::{
-    Evidence, Example, Model, Output, Parameter, Values,
-    input::{
-        WEIGHT,
-        pharmacology::{HEPATIC_DYSFUNCTION, PACO2},
+use crate::{
+    catalogue::{
+        Evidence, Example, Model, Output, Parameter, Values,
+        input::{
+            WEIGHT,
+            pharmacology::{HEPATIC_DYSFUNCTION, PACO2},
+        },
     },
+    twin::pharmacology::dosing_weight,
 };
 
 /// The axis of the volume in L.
 pub(crate) const VOLUME_AXIS: &str = "theophylline_volume_l";
 /// The ends of that axis.
-pub(crate) const VOLUMES: (f64, f64) = (8.5, 225.0);
+pub(crate) const VOLUMES: (f64, f64) = (17.4, 95.1);
 /// The axis of the elimination rate in 1/h.
 pub(crate) const RATE_AXIS: &str = "theophylline_rate_per_h";
 /// The ends of that axis.
@@ -32,12 +35,12 @@ fn paco2(inputs: &Values) -> Option<f64> {
 fn clearance(inputs: &Values) -> Option<f64> {
     let dysfunction = inputs.get(HEPATIC_DYSFUNCTION.key)?;
     let per_kg = libm::exp(-3.78 - 0.525 * dysfunction + 0.0233 * paco2(inputs)?);
-    Some(per_kg * inputs.get(WEIGHT.key)?)
+    Some(per_kg * dosing_weight(inputs)?)
 }
 
 /// The volume in L.
 pub(crate) fn volume(inputs: &Values) -> Option<f64> {
-    Some(libm::exp(-1.12 + 0.009_34 * paco2(inputs)?) * inputs.get(WEIGHT.key)?)
+    Some(libm::exp(-1.12 + 0.009_34 * paco2(inputs)?) * dosing_weight(inputs)?)
 }
 
 /// The elimination rate in 1/h.
@@ -66,17 +69,12 @@ const PARAMETERS: [Parameter; 13] = infused(
 );
 
 const AVERAGE: Target = ("average_target", MG.average_ss, &[5.0, 15.0]);
-const PEAK: Target = ("peak_target", MG.peak_ss, &[5.0, 15.0]);
 
-const OUTPUTS: [Output; 12] = outputs_with(
+const OUTPUTS: [Output; 11] = outputs_and(
     &MG,
     target(
         "average at steady state by the target of 5 to 15 mg/L (to be confirmed against the paper)",
         AVERAGE,
-    ),
-    target(
-        "peak at steady state by the target of 5 to 15 mg/L (to be confirmed against the paper)",
-        PEAK,
     ),
 );
 
@@ -88,7 +86,7 @@ pub static MODEL: Model = Model {
     source: "Yano I et al., Biol Pharm Bull 1993;16:501: CL = exp(-3.78-0.525*hepatic+0.0233*PaCO2) L/h/kg, V = \
              exp(-1.12+0.00934*PaCO2) L/kg; hepatic dysfunction multiplies the clearance by 0.59",
     evidence: Evidence::OneTranscription,
-    population: "adults, into the vein, PaCO2 31 to 71 mm Hg",
+    population: "adults of 40 to 150 kg, into the vein, PaCO2 31 to 71 mm Hg",
     inputs: &[&WEIGHT, &HEPATIC_DYSFUNCTION, &PACO2],
     optional: &[],
     parameters: &PARAMETERS,
@@ -100,7 +98,7 @@ pub static MODEL: Model = Model {
         };
         let rate = parameters.of("clearance_factor") * clearance / volume;
         let response = Response::one_compartment(volume, rate);
-        question::reference(&MG, parameters, &response, &[AVERAGE, PEAK])
+        question::reference(&MG, parameters, &response, &[AVERAGE])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),
     examples: &[

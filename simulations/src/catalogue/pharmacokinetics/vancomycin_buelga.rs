@@ -2,7 +2,7 @@
 
 use super::{
     course::Response,
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, Target, outputs_and, target},
     regimen::{MG, Usual, infused},
 };
 use crate::{
@@ -25,9 +25,10 @@ fn response(crcl: f64, weight: f64, factor: f64) -> Response {
     Response::one_compartment(volume, factor * clearance(crcl) / volume)
 }
 
-const READS: Reads = Reads::Plane {
+const READS: Reads = Reads::PlaneAndClearance {
     plane: RENAL,
     system: |shifted, weight, factor| response((shifted - CRCL_SHIFT) * weight, weight, factor),
+    clearance,
 };
 
 const PARAMETERS: [Parameter; 13] = infused(
@@ -43,17 +44,12 @@ const PARAMETERS: [Parameter; 13] = infused(
 );
 
 const AUC: Target = ("auc24_target", MG.auc24_ss, &[400.0, 600.0]);
-const TROUGH: Target = ("trough_target", MG.trough_ss, &[10.0, 20.0]);
 
-const OUTPUTS: [Output; 12] = outputs_with(
+const OUTPUTS: [Output; 11] = outputs_and(
     &MG,
     target(
         "AUC24 at steady state by the target of 400 to 600 mg*h/L (Rybak 2020; to be confirmed against the paper)",
         AUC,
-    ),
-    target(
-        "trough at steady state by 10 to 20 mg/L (to be confirmed against the paper)",
-        TROUGH,
     ),
 );
 
@@ -77,7 +73,7 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let response = response(crcl, weight, parameters.of("clearance_factor"));
-        question::reference(&MG, parameters, &response, &[AUC, TROUGH])
+        question::reference(&MG, parameters, &response, &[AUC])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),
     examples: &[Example {
@@ -94,7 +90,6 @@ pub static MODEL: Model = Model {
             ("peak_ss_mg_l", 28.720, 5e-4),
             ("trough_ss_mg_l", 15.397, 5e-4),
             ("auc24_target", 1.0, 0.0),
-            ("trough_target", 1.0, 0.0),
         ],
     }],
 };

@@ -2,7 +2,7 @@
 
 use super::{
     course::{Response, TwoCompartments},
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, Target, outputs_and, target},
     regimen::{MG, Usual, infused},
 };
 use crate::{
@@ -30,9 +30,9 @@ const DIALYSIS_VOLUME: f64 = 0.5;
 /// Creatinine clearances in mL/min on the plane.
 const RANGE: (f64, f64) = (10.0, 150.0);
 /// Added to the elimination rate, so that even steps of the axis' logarithm are even steps of what concentrations depend on.
-const RATE_SHIFT: f64 = 0.01;
+const RATE_SHIFT: f64 = 0.007;
 /// The ends of the shifted rates in 1/h.
-pub(crate) const RATES: (f64, f64) = (0.0149, 0.236);
+pub(crate) const RATES: (f64, f64) = (0.0119, 0.233);
 /// The nodes of weight without dialysis, and as many with it.
 pub(crate) const WEIGHT_NODES: u16 = 5;
 
@@ -139,17 +139,12 @@ const PARAMETERS: [Parameter; 13] = infused(
 );
 
 const AUC: Target = ("auc24_target", MG.auc24_ss, &[400.0, 600.0]);
-const TROUGH: Target = ("trough_target", MG.trough_ss, &[10.0, 20.0]);
 
-const OUTPUTS: [Output; 12] = outputs_with(
+const OUTPUTS: [Output; 11] = outputs_and(
     &MG,
     target(
         "AUC24 at steady state by the target of 400 to 600 mg*h/L (Rybak 2020; to be confirmed against the paper)",
         AUC,
-    ),
-    target(
-        "trough at steady state by 10 to 20 mg/L (to be confirmed against the paper)",
-        TROUGH,
     ),
 );
 
@@ -186,7 +181,7 @@ pub static MODEL: Model = Model {
             &MG,
             parameters,
             &response(clearance, weight, dialysis),
-            &[AUC, TROUGH],
+            &[AUC],
         )
     },
     formula: |output, parameters| {

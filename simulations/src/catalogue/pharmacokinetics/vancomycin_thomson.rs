@@ -2,7 +2,7 @@
 
 use super::{
     course::{Response, TwoCompartments},
-    question::{self, Reads, Target, outputs_with, target},
+    question::{self, Reads, Target, outputs_and, target},
     regimen::{MG, Usual, infused},
 };
 use crate::{
@@ -31,9 +31,10 @@ fn response(crcl: f64, weight: f64, factor: f64) -> Response {
     })
 }
 
-const READS: Reads = Reads::Plane {
+const READS: Reads = Reads::PlaneAndClearance {
     plane: RENAL,
     system: |shifted, weight, factor| response((shifted - CRCL_SHIFT) * weight, weight, factor),
+    clearance,
 };
 
 const PARAMETERS: [Parameter; 13] = infused(
@@ -49,17 +50,12 @@ const PARAMETERS: [Parameter; 13] = infused(
 );
 
 const AUC: Target = ("auc24_target", MG.auc24_ss, &[400.0, 600.0]);
-const TROUGH: Target = ("trough_target", MG.trough_ss, &[10.0, 20.0]);
 
-const OUTPUTS: [Output; 12] = outputs_with(
+const OUTPUTS: [Output; 11] = outputs_and(
     &MG,
     target(
         "AUC24 at steady state by the target of 400 to 600 mg*h/L (Rybak 2020; to be confirmed against the paper)",
         AUC,
-    ),
-    target(
-        "trough at steady state by 10 to 20 mg/L (to be confirmed against the paper)",
-        TROUGH,
     ),
 );
 
@@ -83,7 +79,7 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let response = response(crcl, weight, parameters.of("clearance_factor"));
-        question::reference(&MG, parameters, &response, &[AUC, TROUGH])
+        question::reference(&MG, parameters, &response, &[AUC])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),
     examples: &[Example {

@@ -85,7 +85,7 @@ const fn millilitres(key: &'static str, title: &'static str) -> Output {
         title,
         kind: OutputKind::Number {
             decimals: 0,
-            tolerance: Tolerance::Absolute(75.0),
+            tolerance: Tolerance::Absolute(100.0),
         },
     }
 }
