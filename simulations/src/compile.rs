@@ -165,7 +165,7 @@ impl<'s> Builder<'s> {
     pub fn reading(&mut self, additive: &Additive) -> Result<Reading, CompileError> {
         let flat = self.flatten(additive)?;
         let exact = flat.whole_unit(MOST_POINTS);
-        let quantum = exact.unwrap_or_else(|| flat.range() / LEVELS_READ);
+        let quantum = exact.unwrap_or_else(|| flat.quantum(LEVELS_READ));
         let node = self.sum(&flat, quantum);
         let tables = Flat {
             parts: flat.parts.clone(),
@@ -299,7 +299,7 @@ impl<'s> Builder<'s> {
         } else {
             LEVELS_10
         };
-        let quantum = flat.range() / levels;
+        let quantum = flat.quantum(levels);
         let node = self.sum(flat, quantum);
         Ok(self.cut(node, flat, quantum, sums))
     }
@@ -471,7 +471,7 @@ impl<'s> Builder<'s> {
             .map(|(position, _)| position)
             .collect();
         if edges.len() > MOST_CROSSINGS {
-            let quantum = flat.range() / LEVELS_10;
+            let quantum = flat.quantum(LEVELS_10);
             let node = self.sum(flat, quantum);
             return Ok(self
                 .cut(node, flat, quantum, &[sum])

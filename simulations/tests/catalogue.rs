@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use organtwin_simulations::{
     catalogue::{
-        Checked, Given, Model, OutputKind, Tolerance, check::random_inputs_at, given, registry,
+        Checked, Given, Model, OutputKind, Tolerance,
+        check::{random_inputs_at, random_patient},
+        given, registry,
     },
     eval::{self, Answer, AnswerValue, Compiled},
 };
@@ -150,4 +152,20 @@ fn the_exact_integers_are_within_the_stated_distance_of_the_textbook_formula() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_model_compiles_at_random_parameters() {
+    for model in registry() {
+        for seed in 0..20 {
+            let (_, parameters) = random_patient(model, seed);
+            let compiled = Compiled::new(model, &parameters);
+            let error = compiled.err().map(|error| error.to_string());
+            assert_eq!(
+                error, None,
+                "{} with the parameters of seed {seed}",
+                model.id
+            );
+        }
+    }
 }

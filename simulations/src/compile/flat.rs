@@ -3,6 +3,9 @@
 use super::CompileError;
 use crate::{formula::OneFeature, program::NodeId};
 
+/// The largest value at a node, in levels.
+const LARGEST: f64 = 524_288.0;
+
 /// The summand of one axis or plane at its nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Part {
@@ -163,6 +166,15 @@ impl Flat<'_> {
     pub(crate) fn range(&self) -> f64 {
         let bits: f64 = self.bits.iter().map(|(_, value)| value.abs()).sum();
         self.parts.iter().map(Part::range).sum::<f64>() + bits
+    }
+
+    /// What one level of so many is worth: never so little that a value at a node grows beyond what a table holds, as it would where
+    /// all nodes are nearly alike.
+    pub(crate) fn quantum(&self, levels: f64) -> f64 {
+        let values = self.parts.iter().flat_map(Part::all);
+        let largest = values.fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let quantum = f64::max(self.range() / levels, largest / LARGEST);
+        quantum.max(f64::MIN_POSITIVE)
     }
 
     /// The number of which every summand is a whole multiple, if the range has at most so many of them.

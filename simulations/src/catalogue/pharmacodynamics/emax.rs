@@ -9,9 +9,9 @@ use crate::{
     formula::{Additive, Formula, Term},
 };
 
-/// The effect at a multiple of the EC50.
-fn effect(ratio: f64, parameters: &Values) -> f64 {
-    parameters.of("e0") + hill(parameters.of("emax"), ratio, parameters.of("slope"))
+/// What the drug adds to the effect at a multiple of the EC50.
+fn added(ratio: f64, parameters: &Values) -> f64 {
+    hill(parameters.of("emax"), ratio, parameters.of("slope"))
 }
 
 /// The model.
@@ -41,15 +41,16 @@ pub static MODEL: Model = Model {
     }],
     reference: |inputs, parameters| {
         let mut out = Values::default();
-        out.set("effect", effect(inputs.of(DRUG_1.key), parameters));
+        let added = added(inputs.of(DRUG_1.key), parameters);
+        out.set("effect", parameters.of("e0") + added);
         out
     },
     formula: |output, parameters| {
         let own = parameters.clone();
         let [axis, ..] = RATIOS;
         (output == "effect").then(|| {
-            let table = Term::axis(axis, move |shifted| effect(shifted - RATIO_SHIFT, &own));
-            Formula::Number(Additive::sum(vec![table]))
+            let table = Term::axis(axis, move |shifted| added(shifted - RATIO_SHIFT, &own));
+            Formula::Number(Additive::sum(vec![table]).plus(parameters.of("e0")))
         })
     },
     examples: &[Example {

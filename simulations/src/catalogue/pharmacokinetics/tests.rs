@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::catalogue::{
-    Values,
+    Given, Values, given,
     on_grid::{are_within_their_tolerance, gives_its_examples, parameters},
 };
 
@@ -108,4 +110,89 @@ fn theophylline_gives_the_fitted_course() {
 #[test]
 fn outputs_on_the_grid_are_within_their_tolerance() {
     are_within_their_tolerance(MODELS, 1200);
+}
+
+/// What is wrong with a request for vancomycin by Thomson, as the user reads it.
+fn refusal(key: &str, value: Given) -> String {
+    let patient = [
+        ("creatinine_mg_dl", 1.0),
+        ("age_years", 60.0),
+        ("weight_kg", 70.0),
+        ("sex", 1.0),
+    ];
+    let mut given: BTreeMap<String, Given> = patient
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Given::Number(value)))
+        .collect();
+    given.insert(key.to_owned(), value);
+    given::check(&vancomycin_thomson::MODEL, &given)
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_wrong_regimen_is_refused_with_its_key_value_and_range() {
+    let dose = refusal("daily_dose_mg", Given::Number(20_000.0));
+    assert!(
+        dose.contains("daily_dose_mg is 20000 mg, outside 250 to 6000"),
+        "{dose}"
+    );
+    let interval = refusal("interval_h", Given::Text("q12h".to_owned()));
+    assert!(
+        interval.contains("interval_h") && interval.contains("a number in h"),
+        "{interval}"
+    );
+    let doses = refusal("doses_mg", Given::List(vec![1000.0, -5.0]));
+    assert!(doses.contains("doses_mg is -5 mg, outside 0 to"), "{doses}");
+    let unknown = refusal("infusion_hours", Given::Number(1.0));
+    assert!(unknown.contains("did you mean infusion_h?"), "{unknown}");
+    let many = refusal("dose_times_h", Given::List(vec![1.0; 65]));
+    assert!(many.contains("at most 64 numbers in h"), "{many}");
+}
+
+#[test]
+fn a_patient_for_whom_no_model_holds_has_no_concentration() {
+    for (key, value) in [
+        ("weight_kg", 39.0),
+        ("weight_kg", 151.0),
+        ("creatinine_mg_dl", 20.0),
+    ] {
+        let mut patient = sixty();
+        patient.set(key, value);
+        for model in [
+            &vancomycin_buelga::MODEL,
+            &vancomycin_thomson::MODEL,
+            &gentamicin_staatz::MODEL,
+        ] {
+            let out = (model.reference)(&patient, &parameters(model, &[]));
+            assert!(out.numbers().next().is_none(), "{} {key} {value}", model.id);
+        }
+        let goti = &vancomycin_goti::MODEL;
+        let out = (goti.reference)(&patient, &parameters(goti, &[]));
+        assert!(out.get("concentration_mg_l").is_none());
+        assert!(out.get("auc24_ss_mg_h_l").is_some());
+    }
+}
+
+#[test]
+fn haemodialysis_is_one_axis_with_seven_tenths_of_the_clearance() {
+    let mut patient = sixty();
+    let model = &vancomycin_goti::MODEL;
+    let own = parameters(model, &[]);
+    let without = (model.reference)(&patient, &own).of("auc24_ss_mg_h_l");
+    patient.set("haemodialysis", 1.0);
+    let with = (model.reference)(&patient, &own).of("auc24_ss_mg_h_l");
+    assert!((without / with - 0.7).abs() < 1e-12);
+}
+
+#[test]
+fn a_missed_dose_lowers_the_next_trough_and_a_loading_dose_raises_the_first() {
+    let model = &vancomycin_thomson::MODEL;
+    let at = |given: &[(&str, f64)], hour: f64| {
+        let got = concentrations(model, &sixty(), given, "concentration_mg_l", &[hour]);
+        got[0]
+    };
+    assert!(at(&[("missed_dose", 2.0)], 24.0) < 0.8 * at(&[], 24.0));
+    assert!(at(&[("loading_dose_mg", 2000.0)], 12.0) > 1.9 * at(&[], 12.0));
+    assert!((at(&[("missed_dose", 9.0)], 24.0) - at(&[], 24.0)).abs() < 1e-12);
 }
