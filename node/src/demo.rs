@@ -459,6 +459,7 @@ impl Demo {
             report::StudyResult {
                 equal_to_clear: equal,
                 result: first.result.clone(),
+                validation: first.validation.clone(),
             },
             first.text.clone(),
         ))

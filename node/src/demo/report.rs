@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use organtwin_simulations::validation::Validation;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -69,6 +70,9 @@ pub(super) struct Study {
     log2_failure: f64,
     equal_to_clear: Option<bool>,
     result: Option<Value>,
+    /// What the result says of a risk model that was crossed with an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<Validation>,
     #[serde(skip)]
     phase: String,
     #[serde(skip)]
@@ -83,6 +87,8 @@ pub(super) struct StudyResult {
     pub equal_to_clear: bool,
     /// The opened result.
     pub result: Value,
+    /// What it says of a risk model.
+    pub validation: Option<Validation>,
 }
 
 /// The opening of the aggregate.
@@ -331,6 +337,7 @@ impl Study {
             log2_failure: forecast.log2_failure,
             equal_to_clear: None,
             result: None,
+            validation: None,
             phase: views
                 .last()
                 .map(|view| view.phase.clone())
@@ -344,6 +351,7 @@ impl Study {
     pub(super) fn with_result(mut self, result: StudyResult) -> Self {
         self.equal_to_clear = Some(result.equal_to_clear);
         self.result = Some(result.result);
+        self.validation = result.validation;
         self
     }
 }

@@ -12,7 +12,7 @@ use crate::fhir::{Feature, Policy};
 use crate::models;
 
 /// The scenarios that the program carries, by name.
-pub(super) const CARRIED: [(&str, &str); 5] = [
+pub(super) const CARRIED: [(&str, &str); 6] = [
     (
         "vancomycin",
         include_str!("../../../scenarios/vancomycin.toml"),
@@ -32,6 +32,10 @@ pub(super) const CARRIED: [(&str, &str); 5] = [
     (
         "three-hospitals",
         include_str!("../../../scenarios/three-hospitals.toml"),
+    ),
+    (
+        "external-validation",
+        include_str!("../../../scenarios/external-validation.toml"),
     ),
 ];
 

@@ -32,7 +32,7 @@ pub(crate) enum Command {
         reply: Reply<()>,
     },
     Plan {
-        study: StudySpec,
+        study: Box<StudySpec>,
         reply: Reply<Forecast>,
     },
     Propose {

@@ -243,6 +243,7 @@ impl NodeHandle {
 
     /// Forecasts a study over the twins eligible now. States nothing.
     pub async fn plan(&self, study: StudySpec) -> Result<Forecast, NodeError> {
+        let study = Box::new(study);
         self.ask(|reply| Command::Plan { study, reply }).await
     }
 

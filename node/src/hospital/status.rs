@@ -33,7 +33,7 @@ impl Node {
             Command::Deposit { twins, reply } => return self.deposit(twins, reply),
             Command::Twins(reply) => drop(reply.send(self.twins())),
             Command::Withdraw { id, reply } => drop(reply.send(self.withdraw(&id))),
-            Command::Plan { study, reply } => self.plan(study, reply),
+            Command::Plan { study, reply } => self.plan(*study, reply),
             Command::Propose { request, reply } => drop(reply.send(self.propose(*request))),
             Command::Approve { id, reply } => drop(reply.send(self.approve(&id))),
             Command::Reject { id, reason, reply } => drop(reply.send(self.reject(&id, reason))),

@@ -12,7 +12,9 @@ use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
-use organtwin_simulations::{Plan, StudyResult, StudySpec, render, study::accuracy};
+use organtwin_simulations::{
+    Plan, StudyResult, StudySpec, render, study::accuracy, validation::Validation,
+};
 use organtwin_threshold::PartyId;
 
 use super::command::Reply;
@@ -647,12 +649,19 @@ impl Node {
         let plan = self.plan_of_study(&id)?;
         let result = StudyResult::decode(&plan, &opened)
             .map_err(|error| NodeError::Bug(error.to_string()))?;
-        let text = format!("{}\n{}", render::table(&result), render::chart(&result));
+        let validation = Study::find(&self.fold, &id)
+            .and_then(|study| planning::scenario_of(study.manifest).ok())
+            .and_then(|spec| Validation::of_study(&spec, &result));
+        let mut text = format!("{}\n{}", render::table(&result), render::chart(&result));
+        if let Some(validation) = &validation {
+            text += &format!("\n{}", validation.text());
+        }
         let result =
             serde_json::to_value(&result).map_err(|error| NodeError::Bug(error.to_string()))?;
         Ok(ResultView {
             study: view,
             result,
+            validation,
             text,
             opened,
         })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A study's description in the language of the simulations crate.
 pub use organtwin_simulations::StudySpec;
+use organtwin_simulations::validation::Validation;
 
 /// The node at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,6 +285,9 @@ pub struct ResultView {
     pub study: StudyView,
     /// The decoded result as the simulations crate gives it.
     pub result: serde_json::Value,
+    /// What the result says of a risk model that was crossed with an outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// The same as a table and a bar chart for the terminal.
     pub text: String,
     /// The opened 4-bit values.
