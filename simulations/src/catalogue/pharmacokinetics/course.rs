@@ -7,6 +7,8 @@ pub struct Response {
     terms: Vec<(f64, f64)>,
     /// Hours before anything is seen.
     lag: f64,
+    /// The rate from the second to the first compartment in 1/h, if there are two and nothing is absorbed.
+    back: Option<f64>,
 }
 
 /// The rate constants of two compartments, the first of which is eliminated from and measured.
@@ -43,6 +45,7 @@ impl Response {
         Self {
             terms: vec![(1.0 / volume, rate)],
             lag: 0.0,
+            back: None,
         }
     }
 
@@ -54,6 +57,7 @@ impl Response {
         Self {
             terms: vec![(size, rate), (-size, absorption)],
             lag: 0.0,
+            back: None,
         }
     }
 
@@ -71,6 +75,7 @@ impl Response {
                 term(absorption, rate, transit),
             ],
             lag: 0.0,
+            back: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Response {
         Self {
             terms: vec![(scale * (fast - k21), fast), (scale * (k21 - slow), slow)],
             lag: 0.0,
+            back: Some(k21),
         }
     }
 
@@ -104,6 +110,24 @@ impl Response {
                 term(absorption, fast, slow),
             ],
             lag,
+            back: None,
+        }
+    }
+
+    /// The concentration in the second compartment at a mode's unit concentration in the first.
+    fn behind(&self, rate: f64) -> f64 {
+        self.back.map_or(1.0, |back| back / (back - rate))
+    }
+
+    /// The amplitudes whose sums are the concentrations in both compartments; one compartment has the first only.
+    fn amplitudes(&self, first: f64, second: f64) -> Vec<f64> {
+        match self.terms.as_slice() {
+            [(_, fast), (_, slow)] => {
+                let (fast, slow) = (self.behind(*fast), self.behind(*slow));
+                let own = (second - slow * first) / (fast - slow);
+                vec![own, first - own]
+            }
+            _ => vec![first],
         }
     }
 
@@ -137,6 +161,25 @@ pub struct Dose {
     pub amount: f64,
     /// The hours of the infusion; 0 if it is given at once.
     pub hours: f64,
+}
+
+impl Dose {
+    /// The part of a dose that is given between two hours, with the first of them as hour 0.
+    fn between(self, from: f64, to: f64) -> Option<Self> {
+        if self.hours <= 0.0 {
+            let inside = (from..to).contains(&self.at);
+            return inside.then_some(Self {
+                at: self.at - from,
+                ..self
+            });
+        }
+        let (start, end) = (self.at.max(from), (self.at + self.hours).min(to));
+        (end > start).then(|| Self {
+            at: start - from,
+            amount: self.amount * (end - start) / self.hours,
+            hours: end - start,
+        })
+    }
 }
 
 /// A stretch of time between two events: a level that an infusion works towards, and exponentials.
@@ -184,6 +227,49 @@ impl Course {
     #[must_use]
     pub fn new(response: &Response, doses: &[Dose], until: f64) -> Self {
         Self::from_state(response, doses, vec![0.0; response.terms.len()], until)
+    }
+
+    /// Adds up doses into the vein while the response changes at some hours, ascending and the first one 0.
+    ///
+    /// At each of them the concentrations in the compartments stay and the rates change.
+    #[must_use]
+    pub fn changing(responses: &[(f64, Response)], doses: &[Dose], until: f64) -> Self {
+        let ends = responses.iter().skip(1).map(|(start, _)| *start);
+        let mut course = Self {
+            stretches: Vec::new(),
+        };
+        let (mut first, mut second) = (0.0, 0.0);
+        for ((start, response), end) in responses.iter().zip(ends.chain([until])) {
+            let end = end.min(until);
+            if end <= *start {
+                continue;
+            }
+            let own: Vec<Dose> = doses
+                .iter()
+                .filter_map(|dose| dose.between(*start, end))
+                .collect();
+            let state = response.amplitudes(first, second);
+            let part = Self::from_state(response, &own, state, end - start);
+            if let Some(last) = part.stretches.last() {
+                let since = last.end - last.start;
+                let decayed = |(size, rate): &(f64, f64)| (size * libm::exp(-rate * since), *rate);
+                let terms: Vec<(f64, f64)> = last.terms.iter().map(decayed).collect();
+                first = last.level + terms.iter().map(|(size, _)| size).sum::<f64>();
+                second = last.level
+                    + terms
+                        .iter()
+                        .map(|(size, rate)| size * response.behind(*rate))
+                        .sum::<f64>();
+            }
+            course
+                .stretches
+                .extend(part.stretches.into_iter().map(|stretch| Stretch {
+                    start: stretch.start + start,
+                    end: stretch.end + start,
+                    ..stretch
+                }));
+        }
+        course
     }
 
     /// The concentration over one interval when the same dose has always been given at every interval's start.

@@ -88,7 +88,8 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let rate = parameters.of("clearance_factor") * rate;
-        let response = Response::one_compartment_oral(volume(weight), rate, 1.0, 1.0);
+        let volume = volume(weight);
+        let response = |step| Response::one_compartment_oral(volume, step * rate, 1.0, 1.0);
         question::reference(&UG, parameters, &response, &[TROUGH])
     },
     formula: |output, parameters| READS.formula(output, &UG, parameters),

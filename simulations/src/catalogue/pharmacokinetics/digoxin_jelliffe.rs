@@ -90,7 +90,7 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let rate = parameters.of("clearance_factor") * rate;
-        let response = response(volume(weight), rate);
+        let response = |step: f64| response(volume(weight), step * rate);
         question::reference(&UG, parameters, &response, &[TROUGH])
     },
     formula: |output, parameters| READS.formula(output, &UG, parameters),

@@ -44,7 +44,7 @@ const READS: Reads = Reads::Plane {
     system: |shifted, weight, factor| response((shifted - CRCL_SHIFT) * weight, weight, factor),
 };
 
-const PARAMETERS: [Parameter; 13] = infused(
+const PARAMETERS: [Parameter; 15] = infused(
     &MG_LOW,
     Usual {
         daily: (40.0, 1000.0, 320.0),
@@ -89,7 +89,8 @@ pub static MODEL: Model = Model {
         let Some((crcl, weight)) = crcl(inputs).zip(dosing_weight(inputs)) else {
             return Values::default();
         };
-        let response = response(crcl, weight, parameters.of("clearance_factor"));
+        let factor = parameters.of("clearance_factor");
+        let response = |step: f64| response(crcl, weight, factor * step);
         question::reference(&MG_LOW, parameters, &response, &[TROUGH, PEAK])
     },
     formula: |output, parameters| READS.formula(output, &MG_LOW, parameters),

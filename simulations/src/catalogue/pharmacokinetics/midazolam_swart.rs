@@ -64,7 +64,7 @@ const READS: Reads = Reads::Plane {
     system: |clearance, exchange, factor| response(factor * clearance, exchange),
 };
 
-const PARAMETERS: [Parameter; 13] = infused(
+const PARAMETERS: [Parameter; 15] = infused(
     &MG_UG,
     Usual {
         daily: (12.0, 1000.0, 240.0),
@@ -97,7 +97,8 @@ pub static MODEL: Model = Model {
         let Some((clearance, exchange)) = clearance(inputs).zip(exchange(inputs)) else {
             return Values::default();
         };
-        let response = response(parameters.of("clearance_factor") * clearance, exchange);
+        let factor = parameters.of("clearance_factor");
+        let response = |step: f64| response(factor * step * clearance, exchange);
         question::reference(&MG_UG, parameters, &response, &[])
     },
     formula: |output, parameters| READS.formula(output, &MG_UG, parameters),

@@ -32,9 +32,23 @@ enum Question {
     Area(f64, f64),
 }
 
+/// The response of a patient at a factor of the clearance.
+type Changing<'s> = &'s dyn Fn(f64) -> Response;
+
 impl Question {
-    fn answer(self, response: &Response, regimen: &Regimen) -> f64 {
-        let course = |until: f64| Course::new(response, &regimen.doses(until), until);
+    fn answer(self, system: Changing<'_>, regimen: &Regimen) -> f64 {
+        let response = &system(1.0);
+        let course = |until: f64| {
+            let doses = regimen.doses(until);
+            if regimen.changes() {
+                let responses = regimen
+                    .clearances()
+                    .map(|(from, factor)| (from, system(factor)));
+                let responses: Vec<(f64, Response)> = responses.collect();
+                return Course::changing(&responses, &doses, until);
+            }
+            Course::new(response, &doses, until)
+        };
         let steady = || Course::steady(response, regimen.repeated(), regimen.interval());
         let (start, end) = (response.lag(), response.lag() + regimen.interval());
         match self {
@@ -94,13 +108,13 @@ impl Asked {
         found.map(|(_, question)| Self::One(question))
     }
 
-    fn answer(&self, response: &Response, regimen: &Regimen) -> f64 {
+    fn answer(&self, system: Changing<'_>, regimen: &Regimen) -> f64 {
         match self {
-            Self::One(question) => question.answer(response, regimen).max(regimen.least()),
+            Self::One(question) => question.answer(system, regimen).max(regimen.least()),
             Self::Time(time) => time
                 .at
                 .iter()
-                .map(|question| question.answer(response, regimen) >= time.threshold)
+                .map(|question| question.answer(system, regimen) >= time.threshold)
                 .filter(|reached| *reached == time.above)
                 .fold(0.0, |sum, _| sum + 100.0 / PARTS),
         }
@@ -178,21 +192,17 @@ impl Reads {
         let factor = parameters.of("clearance_factor");
         let least = regimen.least();
         let regimen_daily = regimen.daily();
-        let ln = move |response: &Response, volume: f64| {
-            libm::log(
-                question
-                    .answer(response, &regimen)
-                    .max(DEEP * least * volume),
-            )
+        let ln = move |system: Changing<'_>, volume: f64| {
+            libm::log(question.answer(system, &regimen).max(DEEP * least * volume))
         };
         let terms = match self {
             Self::Axis { axis, system } => {
                 vec![Term::axis(axis, move |value| {
-                    ln(&system(value, factor), 1.0)
+                    ln(&|step| system(value, factor * step), 1.0)
                 })]
             }
             Self::Plane { plane, system } => vec![Term::plane(plane, move |first, second| {
-                ln(&system(first, second, factor), 1.0)
+                ln(&|step| system(first, second, factor * step), 1.0)
             })],
             Self::PlaneAndClearance {
                 plane,
@@ -215,7 +225,7 @@ impl Reads {
                         Term::plane(plane, |_, _| 0.0),
                     ],
                     None => vec![Term::plane(plane, move |first, second| {
-                        ln(&system(first, second, factor), 1.0)
+                        ln(&|step| system(first, second, factor * step), 1.0)
                     })],
                 }
             }
@@ -228,7 +238,7 @@ impl Reads {
             } => vec![
                 Term::axis(volume_axis, move |value| -libm::log(volume(value))),
                 Term::axis(rate_axis, move |rate| {
-                    ln(&response(factor * rate), smallest)
+                    ln(&|step| response(factor * step * rate), smallest)
                 }),
             ],
         };
@@ -240,19 +250,19 @@ impl Reads {
 /// A category of another output by a target range: its key, the other output's, and the range.
 pub type Target = (&'static str, &'static str, &'static [f64]);
 
-/// Every output of a patient whose response is known, and the categories by target.
+/// Every output of a patient whose response at a factor of the clearance is known, and the categories by target.
 #[must_use]
 pub fn reference(
     names: &Names,
     parameters: &Values,
-    response: &Response,
+    system: &dyn Fn(f64) -> Response,
     targets: &[Target],
 ) -> Values {
     let regimen = Regimen::read(names, parameters);
     let mut out = Values::default();
     for output in &outputs(names) {
         if let Some(asked) = Asked::of(output.key, names, parameters) {
-            out.set(output.key, asked.answer(response, &regimen));
+            out.set(output.key, asked.answer(system, &regimen));
         }
     }
     classify(&mut out, targets);

@@ -220,7 +220,7 @@ pub const fn oral(names: &Names, usual: Usual) -> [Parameter; 12] {
 }
 
 /// The parameters of a drug that is infused.
-pub const fn infused(names: &Names, usual: Usual) -> [Parameter; 13] {
+pub const fn infused(names: &Names, usual: Usual) -> [Parameter; 15] {
     let [a, b, c, d, e, f, g, h, i, j, k, l] = oral(names, usual);
     let infusion = parameter(
         "infusion_h",
@@ -228,7 +228,19 @@ pub const fn infused(names: &Names, usual: Usual) -> [Parameter; 13] {
         "hours of an infusion; 0: at once",
         usual.infusion,
     );
-    [a, b, infusion, c, d, e, f, g, h, i, j, k, l]
+    let hours = list(
+        "clearance_step_h",
+        "h",
+        "hours, ascending, at which the clearance changes, as when kidneys fail or recover",
+        (0.0, usual.latest),
+    );
+    let factors = list(
+        "clearance_step_factors",
+        "1",
+        "clearance from each of those hours on, as a multiple of the one before all; hours without a factor are left out",
+        (0.1, 4.0),
+    );
+    [a, b, infusion, c, d, e, f, g, h, i, j, k, l, hours, factors]
 }
 
 /// A regimen, read from parameters.
@@ -243,6 +255,7 @@ pub struct Regimen {
     doses: Vec<f64>,
     times: Vec<f64>,
     least: f64,
+    steps: Vec<(f64, f64)>,
 }
 
 /// The most doses that are followed.
@@ -253,7 +266,12 @@ impl Regimen {
     #[must_use]
     pub fn read(names: &Names, parameters: &Values) -> Self {
         let number = |key: &str| parameters.get(key).unwrap_or(0.0);
+        let hours = parameters.list("clearance_step_h").iter().copied();
+        let factors = parameters.list("clearance_step_factors");
+        let mut steps: Vec<(f64, f64)> = hours.zip(factors.iter().copied()).collect();
+        steps.sort_by(|a, b| a.0.total_cmp(&b.0));
         Self {
+            steps,
             daily: names.per * number(names.daily),
             interval: number("interval_h").max(0.5),
             hours: number("infusion_h"),
@@ -280,6 +298,17 @@ impl Regimen {
     #[must_use]
     pub fn interval(&self) -> f64 {
         self.interval
+    }
+
+    /// The hours from which the clearance is multiplied, with the factors; the first is hour 0.
+    pub fn clearances(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        std::iter::once((0.0, 1.0)).chain(self.steps.iter().copied())
+    }
+
+    /// Whether the clearance changes.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        !self.steps.is_empty()
     }
 
     /// What concentrations and areas below it count as.

@@ -121,8 +121,12 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let clearance = parameters.of("clearance_factor") * clearance;
-        let mut out =
-            question::reference(&MG_UG, parameters, &response(clearance), &[TROUGH, EARLY]);
+        let mut out = question::reference(
+            &MG_UG,
+            parameters,
+            &|step| response(step * clearance),
+            &[TROUGH, EARLY],
+        );
         out.set(STARTING_DOSE, DOSE_PER_CLEARANCE * clearance);
         out
     },

@@ -196,3 +196,20 @@ fn a_missed_dose_lowers_the_next_trough_and_a_loading_dose_raises_the_first() {
     assert!(at(&[("loading_dose_mg", 2000.0)], 12.0) > 1.9 * at(&[], 12.0));
     assert!((at(&[("missed_dose", 9.0)], 24.0) - at(&[], 24.0)).abs() < 1e-12);
 }
+
+#[test]
+fn kidneys_that_fail_and_recover_are_a_list_of_steps() {
+    let model = &vancomycin_goti::MODEL;
+    let at = |hour: f64, steps: &[f64], factors: &[f64]| {
+        let mut own = parameters(model, &[("at_h", hour)]);
+        own.set_list("clearance_step_h", steps.to_vec());
+        own.set_list("clearance_step_factors", factors.to_vec());
+        (model.reference)(&sixty(), &own).of("concentration_mg_l")
+    };
+    let usual = at(96.0, &[], &[]);
+    let failing = at(96.0, &[36.0, 60.0], &[0.5, 0.2]);
+    let recovering = at(96.0, &[36.0, 60.0], &[0.5, 1.0]);
+    assert!(usual < recovering && recovering < failing);
+    assert!((at(36.0, &[36.0], &[0.2]) - at(36.0, &[], &[])).abs() < 1e-9);
+    assert!((at(96.0, &[36.0], &[]) - usual).abs() < 1e-12);
+}

@@ -57,7 +57,8 @@ pub static MODEL: Model = Model {
     arm: Some("daily_dose_mg"),
     outputs: &OUTPUTS,
     reference: |inputs, parameters| {
-        let response = response(inputs.of(WEIGHT.key), parameters.of("clearance_factor"));
+        let (weight, factor) = (inputs.of(WEIGHT.key), parameters.of("clearance_factor"));
+        let response = |step: f64| response(weight, factor * step);
         question::reference(&MG, parameters, &response, &[AVERAGE])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),

@@ -56,7 +56,7 @@ const READS: Reads = Reads::Proportional {
     smallest: VOLUMES.0,
 };
 
-const PARAMETERS: [Parameter; 13] = infused(
+const PARAMETERS: [Parameter; 15] = infused(
     &MG,
     Usual {
         daily: (50.0, 2000.0, 720.0),
@@ -97,7 +97,7 @@ pub static MODEL: Model = Model {
             return Values::default();
         };
         let rate = parameters.of("clearance_factor") * clearance / volume;
-        let response = Response::one_compartment(volume, rate);
+        let response = |step: f64| Response::one_compartment(volume, step * rate);
         question::reference(&MG, parameters, &response, &[AVERAGE])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),

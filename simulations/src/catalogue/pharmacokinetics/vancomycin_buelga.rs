@@ -31,7 +31,7 @@ const READS: Reads = Reads::PlaneAndClearance {
     clearance,
 };
 
-const PARAMETERS: [Parameter; 13] = infused(
+const PARAMETERS: [Parameter; 15] = infused(
     &MG,
     Usual {
         daily: (250.0, 6000.0, 2000.0),
@@ -72,7 +72,8 @@ pub static MODEL: Model = Model {
         let Some((crcl, weight)) = known else {
             return Values::default();
         };
-        let response = response(crcl, weight, parameters.of("clearance_factor"));
+        let factor = parameters.of("clearance_factor");
+        let response = |step: f64| response(crcl, weight, factor * step);
         question::reference(&MG, parameters, &response, &[AUC])
     },
     formula: |output, parameters| READS.formula(output, &MG, parameters),

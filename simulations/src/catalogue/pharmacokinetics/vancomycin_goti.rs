@@ -126,7 +126,7 @@ const READS: Reads = Reads::Plane {
     system,
 };
 
-const PARAMETERS: [Parameter; 13] = infused(
+const PARAMETERS: [Parameter; 15] = infused(
     &MG,
     Usual {
         daily: (250.0, 6000.0, 2000.0),
@@ -180,7 +180,7 @@ pub static MODEL: Model = Model {
         question::reference(
             &MG,
             parameters,
-            &response(clearance, weight, dialysis),
+            &|step| response(step * clearance, weight, dialysis),
             &[AUC],
         )
     },

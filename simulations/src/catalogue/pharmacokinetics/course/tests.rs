@@ -186,3 +186,39 @@ fn extremes_and_hours_above_are_those_of_a_fine_grid() {
         close(course.hours_above(from, to, cut), count as f64 * step, 2e-3);
     }
 }
+
+#[test]
+fn a_change_to_the_same_clearance_changes_nothing() {
+    for response in [&responses()[0], &responses()[3]] {
+        let doses = repeated(6, 8.0, 1.5);
+        let steady = Course::new(response, &doses, 60.0);
+        let steps = [0.0, 8.5, 20.0].map(|start| (start, response.clone()));
+        let changing = Course::changing(&steps, &doses, 60.0);
+        for hour in [1.0, 8.4, 8.6, 15.0, 20.0, 41.0, 60.0] {
+            close(changing.at(hour), steady.at(hour), 1e-9);
+        }
+        close(changing.area(3.0, 55.0), steady.area(3.0, 55.0), 1e-9);
+    }
+}
+
+#[test]
+fn concentrations_stay_and_then_fall_more_slowly_where_the_clearance_halves() {
+    let half = TwoCompartments {
+        clearance: 1.5,
+        ..SYSTEM
+    };
+    let [before, after] = [&SYSTEM, &half].map(Response::two_compartments);
+    let dose = Dose {
+        at: 0.0,
+        amount: 500.0,
+        hours: 1.0,
+    };
+    let changing = Course::changing(&[(0.0, before.clone()), (10.0, after)], &[dose], 2000.0);
+    let constant = Course::new(&before, &[dose], 2000.0);
+    close(changing.at(10.0), constant.at(10.0), 1e-12);
+    close(changing.at(10.001), constant.at(10.001), 1e-4);
+    assert!(changing.at(24.0) > 1.2 * constant.at(24.0));
+    // What has been cleared by hour 10, and the rest at half the clearance: the whole dose.
+    let cleared = 3.0 * changing.area(0.0, 10.0) + 1.5 * changing.area(10.0, 2000.0);
+    close(cleared, 500.0, 1e-6);
+}
