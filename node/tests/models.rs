@@ -258,6 +258,19 @@ fn either_unit_gives_the_same_answer() {
 }
 
 #[test]
+fn ciphertexts_under_a_key_of_this_machine_give_the_same_integers() {
+    for model in [EGFR, "cha2ds2-vasc"] {
+        let input = example(model).to_string();
+        let clear = eval(model, "clear", &input).expect(0).json();
+        let encrypted = eval(model, "encrypted", &input).expect(0).json();
+        assert_eq!(encrypted["answers"], clear["answers"], "{model}");
+        let run = &encrypted["encrypted"];
+        assert_eq!(run["equals_clear"], true);
+        assert!(run["bootstraps"].as_u64().unwrap() > 0, "{run}");
+    }
+}
+
+#[test]
 fn the_page_of_the_catalogue_is_the_one_that_the_models_give() {
     let made = run(&["model", "list", "--markdown"]).expect(0).stdout;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/catalogue.md");

@@ -84,6 +84,8 @@ fn measured(
     for (bits, thresholds) in [(8, 1), (10, 1), (12, 1), (10, 5), (12, 5), (12, 10)] {
         decisions.push(measure::decisions(&key, bits, thresholds, clock)?);
     }
+    steps.step("a score that is a sum");
+    let linear = measure::linear(&key, clock)?;
     steps.step("how busy the cores are");
     let efficiency = measure::efficiency(&key, args.shards, clock)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -111,7 +113,7 @@ fn measured(
         twin_bytes: schema.slots() as u64 * BYTES_PER_WEIGHT,
         twin_weights: schema.slots(),
         linear_score: LinearScore {
-            bootstraps: 0,
+            cost: linear,
             encode_microseconds: encoding(&schema)?,
         },
         against: Against::new(naive, cohorts.last().map(|cohort| &cohort.cost)),

@@ -7,15 +7,18 @@ mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use clap::{Args, Subcommand, ValueEnum};
-use organtwin_simulations::catalogue::{self, Model, given};
-use organtwin_simulations::eval;
+use organtwin_simulations::catalogue::{self, Checked, Model, given};
+use organtwin_simulations::eval::{self, Answer};
+use organtwin_simulations::measure::OwnKey;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::{Output, say, table};
-use answers::Answers;
+use super::output::{Output, bar, complain, say, table};
+use answers::{Answers, Run};
 use view::{Heading, Shown};
 
 /// What every output of a model is, and is not.
@@ -65,7 +68,7 @@ pub(super) struct EvalArgs {
     backend: Backend,
 }
 
-/// The evaluators.
+/// The three evaluators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Backend {
@@ -73,6 +76,8 @@ enum Backend {
     Reference,
     /// The exact integers that the ciphertexts hold, in the clear
     Clear,
+    /// Ciphertexts under a fresh key of this machine alone
+    Encrypted,
 }
 
 impl ModelCommand {
@@ -164,15 +169,71 @@ fn evaluate(args: &EvalArgs) -> Result<ExitCode, Failure> {
     let given = input::read(&args.input)?;
     let checked = given::check(model, &given).map_err(|error| Failure::Usage(error.to_string()))?;
     let answers = match args.backend {
-        Backend::Reference => Answers::new(model, args.backend, eval::reference(model, &checked)),
+        Backend::Reference => {
+            Answers::new(model, args.backend, eval::reference(model, &checked), None)
+        }
         Backend::Clear => {
             let answers = eval::clear(model, &checked).map_err(bug)?;
-            Answers::new(model, args.backend, answers)
+            Answers::new(model, args.backend, answers, None)
+        }
+        Backend::Encrypted => {
+            let clear = eval::clear(model, &checked).map_err(bug)?;
+            let (answers, run) = encrypted(args.output, model, &checked, &clear)?;
+            Answers::new(model, args.backend, answers, Some(run))
         }
     };
     args.output
         .show("organtwin.answers/1", &answers, || answers.text());
+    if answers.differs() {
+        return Ok(ExitCode::from(1));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a key, encrypts the patient, evaluates, decrypts, and compares with the clear.
+fn encrypted(
+    output: Output,
+    model: &Model,
+    checked: &Checked,
+    clear: &[Answer],
+) -> Result<(Vec<Answer>, Run), Failure> {
+    let note = |text: &str| {
+        if !output.json {
+            complain(text);
+        }
+    };
+    note("making a fresh key of its own on this machine; no consortium is involved");
+    let start = Instant::now();
+    let key = OwnKey::production().map_err(bug)?;
+    let key_seconds = start.elapsed().as_secs_f64();
+    note("evaluating on ciphertexts");
+    let bar = bar(output);
+    bar.set_message("bootstraps");
+    let info = eval::describe(model).map_err(bug)?;
+    bar.set_length(info.outputs.iter().map(|output| output.bootstraps).sum());
+    let start = Instant::now();
+    let evaluated = eval::encrypted(
+        model,
+        checked,
+        &key,
+        &|done| {
+            if bar.length().is_none_or(|length| length < done) {
+                bar.set_length(done);
+            }
+            bar.set_position(done);
+        },
+        &AtomicBool::new(false),
+    );
+    bar.finish_and_clear();
+    let evaluated = evaluated.map_err(bug)?;
+    let run = Run {
+        key: "made for this evaluation on this machine, and forgotten",
+        key_seconds,
+        bootstraps: evaluated.bootstraps,
+        seconds: start.elapsed().as_secs_f64(),
+        equals_clear: evaluated.answers == clear,
+    };
+    Ok((evaluated.answers, run))
 }
 
 /// A UCUM unit as people write it.

@@ -1,7 +1,7 @@
 //! What a benchmark found, as an object and as tables.
 
 use organtwin_simulations::cohorts::{CohortCost, LargePlan};
-use organtwin_simulations::measure::{DecisionCost, Efficiency};
+use organtwin_simulations::measure::{DecisionCost, Efficiency, LinearCost};
 use organtwin_simulations::naive::NaiveCost;
 use serde::Serialize;
 
@@ -26,7 +26,8 @@ pub(super) struct Bench {
 
 #[derive(Serialize)]
 pub(super) struct LinearScore {
-    pub(super) bootstraps: u64,
+    #[serde(flatten)]
+    pub(super) cost: LinearCost,
     pub(super) encode_microseconds: f64,
 }
 
@@ -164,12 +165,22 @@ impl Bench {
             bytes(self.twin_bytes),
             "20 kB",
         ));
+        let score = &self.linear_score;
         rows.push(row(
-            "encoding a patient; then any function of one axis is a linear form",
-            format!(
-                "{:.1} us, 0 bootstraps",
-                self.linear_score.encode_microseconds
+            &format!(
+                "a score that is a sum of {} weights, per patient",
+                score.cost.terms
             ),
+            format!(
+                "{} bootstraps, {:.2} ms",
+                score.cost.bootstraps,
+                score.cost.seconds_per_patient * 1e3
+            ),
+            "0, 5 ms",
+        ));
+        rows.push(row(
+            "encoding a patient in the clear",
+            format!("{:.1} us", score.encode_microseconds),
             "",
         ));
         rows

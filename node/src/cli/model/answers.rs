@@ -20,6 +20,18 @@ pub(super) struct Answers {
     to_be_confirmed: bool,
     notice: &'static str,
     answers: Vec<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<Run>,
+}
+
+/// How an evaluation on ciphertexts went.
+#[derive(Serialize)]
+pub(super) struct Run {
+    pub(super) key: &'static str,
+    pub(super) key_seconds: f64,
+    pub(super) bootstraps: u64,
+    pub(super) seconds: f64,
+    pub(super) equals_clear: bool,
 }
 
 /// One answer.
@@ -42,7 +54,12 @@ struct Line {
 }
 
 impl Answers {
-    pub(super) fn new(model: &Model, backend: Backend, answers: Vec<Answer>) -> Self {
+    pub(super) fn new(
+        model: &Model,
+        backend: Backend,
+        answers: Vec<Answer>,
+        encrypted: Option<Run>,
+    ) -> Self {
         Self {
             model: model.id,
             title: model.title,
@@ -53,7 +70,13 @@ impl Answers {
             to_be_confirmed: model.evidence == Evidence::ToBeConfirmed,
             notice: NOTICE,
             answers: answers.into_iter().map(Line::new).collect(),
+            encrypted,
         }
+    }
+
+    /// Whether ciphertexts disagree with the integers in the clear.
+    pub(super) fn differs(&self) -> bool {
+        self.encrypted.as_ref().is_some_and(|run| !run.equals_clear)
     }
 
     /// Everything for people.
@@ -61,6 +84,7 @@ impl Answers {
         let how = match self.backend {
             Backend::Reference => "the textbook formula",
             Backend::Clear => "the exact integers, in the clear",
+            Backend::Encrypted => "ciphertexts",
         };
         let rows = self
             .answers
@@ -81,6 +105,22 @@ impl Answers {
             }
         }
         let mut notes = vec![("holds for", self.population.to_owned())];
+        if let Some(run) = &self.encrypted {
+            notes.push(("key", run.key.to_owned()));
+            notes.push((
+                "cost",
+                format!(
+                    "{} bootstraps in {:.2} s, after {:.1} s for the key",
+                    run.bootstraps, run.seconds, run.key_seconds
+                ),
+            ));
+            let equal = if run.equals_clear {
+                "equal, answer by answer"
+            } else {
+                "NOT EQUAL to the same integers in the clear: please report this"
+            };
+            notes.push(("against clear", equal.to_owned()));
+        }
         notes.push(("evidence", self.evidence.to_owned()));
         text + &lines(notes) + NOTICE
     }
