@@ -26,7 +26,7 @@ const LEVELS_10: f64 = 30.0;
 /// Levels of a sum that is decided in twelve bits.
 const LEVELS_12: f64 = 126.0;
 /// Levels of a sum that is decided in fourteen bits.
-const LEVELS_14: f64 = 500.0;
+const LEVELS_14: f64 = 470.0;
 /// Levels of a sum that is only read, never decided.
 const LEVELS_READ: f64 = 30_000.0;
 /// The most whole points of an exact sum.
