@@ -287,7 +287,6 @@ impl<'p> Builder<'p> {
                 .collect();
             if groups.len() > MOST_FEATURES {
                 return Err(ScheduleError::TooManyFeatures {
-                    node: 0,
                     features: features.len(),
                     most: MOST_FEATURES * MOST_FEATURES,
                 });

@@ -35,12 +35,10 @@ pub enum ScheduleError {
         /// The bits that it needs.
         bits: u32,
     },
-    /// A node that reads more features than one presence check holds.
-    #[error("node n{node} reads {features} features, at most {most} can be checked for presence")]
+    /// More features than can be checked at once.
+    #[error("{features} features are read together, at most {most} can be checked for presence")]
     TooManyFeatures {
-        /// The node.
-        node: NodeId,
-        /// The features that it reads.
+        /// The features.
         features: usize,
         /// The most.
         most: usize,

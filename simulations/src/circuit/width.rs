@@ -89,7 +89,10 @@ impl<'p> Shape<'p> {
             .map(|axis| {
                 let own = self.tables.iter().find(|table| table.axis == *axis);
                 let own = own.map_or(0, |table| self.span(table));
-                (axis.clone(), self.largest - own + 1)
+                // A missing slot has weight 16, so it takes whole units of the tables.
+                let unit = i64::from(UNIT) / self.unit;
+                let whole = (self.largest - own).div_euclid(unit) + 1;
+                (axis.clone(), whole * unit)
             })
             .collect()
     }
@@ -114,7 +117,7 @@ impl<'p> Shape<'p> {
                     None => groups(bits - 1),
                 };
                 let low: u32 = groups.iter().map(|group| group.bits()).sum();
-                let tight = valid && !groups.is_empty();
+                let tight = valid && !groups.is_empty() && *bits <= WIDEST_SUM;
                 self.largest < 1 << (bits - 1) && (!tight || self.largest >> low <= 14)
             })
             .unwrap_or(63)

@@ -155,7 +155,7 @@ impl Builder<'_> {
             let mut sum = shape.tables(self.schema, deep)?;
             for (axis, penalty) in &penalties {
                 let slot = self.place(axis)?.missing();
-                let factor = penalty * slot_factor(shape.unit, deep);
+                let factor = penalty * shape.unit / i64::from(UNIT) * slot_factor(shape.unit, deep);
                 sum.slots.push((slot, -factor));
             }
             let alone = SumTask {

@@ -297,7 +297,6 @@ pub(super) fn program() -> impl Strategy<Value = Program> {
 }
 
 /// Whether a sum has weighted bits.
-#[allow(dead_code, reason = "not every test asks")]
 pub(super) fn adds_bits(program: &Program) -> bool {
     let adds = |op: &Op| matches!(op, Op::Sum { terms, .. } if !terms.is_empty());
     program.nodes().iter().any(adds)
