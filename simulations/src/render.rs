@@ -9,7 +9,7 @@ use crate::{
 
 const BAR: usize = 40;
 
-/// The arms as a table: one line per arm, count and share per cell.
+/// The arms as a table: one line per arm, count and share per cell. Cross-tables have too many cells for a line; see [`chart`].
 #[must_use]
 pub fn table(result: &StudyResult) -> String {
     let mut text = format!(
@@ -19,7 +19,6 @@ pub fn table(result: &StudyResult) -> String {
     for (kind, title) in [
         (RowKind::Arm, ""),
         (RowKind::Histogram, "\nhistogram\n"),
-        (RowKind::CrossTable, "\ncross table\n"),
         (RowKind::Mean, "\nmeans\n"),
     ] {
         let rows: Vec<&RowResult> = result.rows.iter().filter(|row| row.kind == kind).collect();

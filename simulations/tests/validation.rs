@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use organtwin_simulations::additive::import::{Target, import};
 use organtwin_simulations::additive::{AdditiveModel, quantisation, random_patients, step_of};
 use organtwin_simulations::catalogue::{InputKind, Values, input};
-use organtwin_simulations::study::CrossSpec;
+use organtwin_simulations::study::{CrossSpec, accuracy};
 use organtwin_simulations::twin::Twin;
 use organtwin_simulations::validation::Validation;
 use organtwin_simulations::{Features, Schema, StudySpec, clear, encode};
@@ -138,6 +138,12 @@ fn the_validation_on_whole_numbers_agrees_with_the_fitted_model() {
         ..StudySpec::default()
     };
     let program = spec.compile().unwrap();
+    let said = &accuracy(&spec).unwrap()[0];
+    println!("{said:?}");
+    assert!(
+        said.other_cell < 0.05 && said.p95.unwrap() < 0.05,
+        "{said:?}"
+    );
     let row = &program.rows()[0];
     let mut counts = vec![[0_u64; 2]; EDGES.len() + 1];
     let mut reference = counts.clone();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Question, SpecError, StudySpec};
 use crate::{
+    additive::{AdditiveModel, quantisation, random_patients, step_of},
     catalogue::check::random_inputs_at,
     clear, encode,
     eval::{AnswerValue, Compiled, quantile},
@@ -37,9 +38,9 @@ pub struct RowAccuracy {
 pub fn accuracy(spec: &StudySpec) -> Result<Vec<RowAccuracy>, SpecError> {
     let study = Study::new(spec)?;
     let (question, schema) = (spec.question()?, spec.schema()?);
-    let Question::Catalogue(model, output) = question else {
-        // A model of one's own reports its quantisation when it is imported.
-        return Ok(Vec::new());
+    let (model, output) = match question {
+        Question::Catalogue(model, output) => (model, output),
+        Question::Additive(model) => return of_additive(spec, model, &study),
     };
     let Some(twin) = Twin::of_organ(model.organ) else {
         return Ok(Vec::new());
@@ -85,6 +86,48 @@ pub fn accuracy(spec: &StudySpec) -> Result<Vec<RowAccuracy>, SpecError> {
             other_cell: f64::from(other) / f64::from(placed.max(1)),
             worst: quantile(&distances, 1.0),
             p95: quantile(&distances, 0.95),
+        });
+    }
+    Ok(rows)
+}
+
+/// The same for a model of one's own, on patients spread evenly over the axes that it reads.
+fn of_additive(
+    spec: &StudySpec,
+    model: &AdditiveModel,
+    study: &Study<'_>,
+) -> Result<Vec<RowAccuracy>, SpecError> {
+    let schema = spec.schema()?;
+    let mut patients = random_patients(model, &schema, 1, 1000);
+    // A cross-table counts only patients who have its other feature as well; which category is all one.
+    let by = spec.cross.as_ref().and_then(|cross| schema.axis(&cross.by));
+    for patient in &mut patients {
+        if let Some(axis) = by {
+            patient.entry(axis.name.clone()).or_insert(Some(axis.lo));
+        }
+    }
+    let grid = quantisation(model, &schema, 0.0, &patients)?;
+    let mut rows = Vec::new();
+    for row in study.program.rows() {
+        let columns = row.cells.len() / (row.edges.len() + 1);
+        let (mut placed, mut other) = (0_u32, 0_u32);
+        for patient in &patients {
+            let (Some(exact), Ok(weights)) = (model.reference(patient), encode(&schema, patient))
+            else {
+                continue;
+            };
+            let nodes = clear::nodes(&study.program, &schema, &weights);
+            let got = row.cells.iter().position(|cell| nodes.is_set(cell.bit));
+            if let (Some(got), true) = (got, columns > 0) {
+                placed += 1;
+                other += u32::from(got / columns != step_of(&row.edges, exact));
+            }
+        }
+        rows.push(RowAccuracy {
+            row: row.label.clone(),
+            other_cell: f64::from(other) / f64::from(placed.max(1)),
+            worst: Some(grid.worst),
+            p95: Some(grid.p95),
         });
     }
     Ok(rows)
