@@ -37,6 +37,14 @@ pub enum PlanningError {
     /// The scenario cannot be written or read.
     #[error("the study's scenario: {0}")]
     Codec(#[from] CodecError),
+    /// The study does not fit a manifest.
+    #[error(
+        "the study has {got} bytes, a manifest holds {MAX_SCENARIO_BYTES}: fit the model with fewer steps or features"
+    )]
+    TooLong {
+        /// Its bytes.
+        got: usize,
+    },
     /// The roster or certificate names parameters that are no real ones.
     #[error("'{0}' is not a parameter set for real keys; expected {expected}", expected = REAL_PARAMETERS)]
     Parameters(String),
@@ -169,7 +177,11 @@ pub fn facts_of(plan: &Plan) -> ProgramFacts {
 
 /// The specification in the encoding that a manifest carries.
 pub fn scenario_bytes(spec: &StudySpec) -> Result<ByteString, PlanningError> {
-    Ok(ByteString(codec::encode(spec)?))
+    let bytes = codec::encode(spec)?;
+    if bytes.len() > MAX_SCENARIO_BYTES {
+        return Err(PlanningError::TooLong { got: bytes.len() });
+    }
+    Ok(ByteString(bytes))
 }
 
 /// The specification that a manifest carries.
@@ -290,6 +302,14 @@ mod tests {
                 "lie {index} passed"
             );
         }
+        let endless = StudySpec {
+            arms: (0..2000).map(|arm| 100.0 + f64::from(arm) / 7.0).collect(),
+            ..spec()
+        };
+        assert!(matches!(
+            scenario_bytes(&endless),
+            Err(PlanningError::TooLong { .. })
+        ));
         let garbage = Manifest {
             scenario: ByteString(vec![1, 2, 3]),
             ..manifest()

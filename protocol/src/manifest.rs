@@ -15,7 +15,7 @@ pub const MANIFEST_VERSION: u16 = 1;
 /// The longest text of a manifest, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
 /// The longest scenario, in bytes.
-pub const MAX_SCENARIO_BYTES: usize = 8 * 1024;
+pub const MAX_SCENARIO_BYTES: usize = 16 * 1024;
 /// The most rows of a result.
 pub const MAX_ROWS: usize = 64;
 /// The most cells of a row.
