@@ -303,7 +303,7 @@ mod tests {
             );
         }
         let endless = StudySpec {
-            arms: (0..2000).map(|arm| 100.0 + f64::from(arm) / 7.0).collect(),
+            arms: (0..4000).map(|arm| 100.0 + f64::from(arm) / 7.0).collect(),
             ..spec()
         };
         assert!(matches!(

@@ -141,7 +141,7 @@ fn the_validation_on_whole_numbers_agrees_with_the_fitted_model() {
     let said = &accuracy(&spec).unwrap()[0];
     println!("{said:?}");
     assert!(
-        said.other_cell < 0.05 && said.p95.unwrap() < 0.05,
+        said.other_cell < 0.1 && said.p95.unwrap() < 0.05,
         "{said:?}"
     );
     let row = &program.rows()[0];
