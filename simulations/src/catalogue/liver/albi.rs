@@ -25,7 +25,7 @@ pub(crate) fn of(inputs: &Values) -> Option<f64> {
 }
 
 /// The first scores of grades 2 and 3: just above -2.60 and -1.39, which belong to the grade below.
-const CUTS: &[f64] = &[-2.6 + 1e-9, -1.39 + 1e-9];
+const CUTS: &[f64] = &[-2.6 + 1e-6, -1.39 + 1e-6];
 
 /// The model.
 pub static MODEL: Model = Model {

@@ -22,10 +22,10 @@ pub fn fib_4(age_years: f64, ast: f64, alt: f64, platelets: f64) -> f64 {
 }
 
 /// Viral hepatitis: below 1.45, and above 3.25, which belongs to the middle.
-const VIRAL_CUTS: &[f64] = &[1.45, 3.25 + 1e-9];
+const VIRAL_CUTS: &[f64] = &[1.45, 3.25 + 1e-6];
 /// Fatty liver: unlikely below 1.30, from 65 years on below 2.0; likely above 2.67.
 const UNLIKELY: [f64; 2] = [1.30, 2.0];
-const LIKELY: f64 = 2.67 + 1e-9;
+const LIKELY: f64 = 2.67 + 1e-6;
 
 fn index() -> Additive {
     Additive::linked(vec![Term::axis(AXIS, libm::log)], Link::exp())
