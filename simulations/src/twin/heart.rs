@@ -120,6 +120,10 @@ fn measured() -> Vec<Feature> {
             grid(windkessel::BEAT, "1", Log, windkessel::BEATS, 48),
             windkessel::beat_of,
         ),
+        feature(
+            grid(windkessel::MEAN, "mm[Hg]", Log, (10.0, 400.0), 48),
+            windkessel::mean_of,
+        ),
         // Steps of a quarter of a mmHg on both.
         feature(
             grid(map_scenario::DRIVING, "mm[Hg]", Linear, (0.0, 256.0), 65),

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) const PULSE: &str = "stroke_over_compliance_mmhg";
 /// The axis of the length of a beat over the time constant R*C.
 pub(crate) const BEAT: &str = "beat_over_time_constant";
+/// The axis of the mean pressure without characteristic impedance, stroke volume times rate times resistance, in mmHg.
+pub(crate) const MEAN: &str = "flow_times_resistance_mmhg";
 /// Where the model is taken to hold: from a slow run-off to one within a quarter of a beat.
 pub(crate) const BEATS: (f64, f64) = (0.05, 4.0);
 
@@ -36,6 +38,11 @@ pub(crate) fn beat_of(inputs: &Values) -> Option<f64> {
     (BEATS.0..=BEATS.1).contains(&beat).then_some(beat)
 }
 
+/// Flow times peripheral resistance; nothing where the model does not hold.
+pub(crate) fn mean_of(inputs: &Values) -> Option<f64> {
+    Some(pulse_of(inputs)? / beat_of(inputs)?)
+}
+
 /// What the study changes: the factor on stroke volume over compliance, and that on the beat over the time constant.
 fn change(parameters: &Values) -> (f64, f64) {
     let [resistance, compliance, stroke, rate] = [
@@ -48,16 +55,6 @@ fn change(parameters: &Values) -> (f64, f64) {
     (stroke / compliance, 1.0 / (rate * resistance * compliance))
 }
 
-/// One of the pressures.
-fn pick(output: &str, pressures: Pressures) -> Option<f64> {
-    match output {
-        "systolic_mmhg" => Some(pressures.systolic),
-        "diastolic_mmhg" => Some(pressures.diastolic),
-        "mean_mmhg" | "mean_below_65" => Some(pressures.mean),
-        _ => None,
-    }
-}
-
 const LOW_MEAN: f64 = 65.0;
 
 fn reference(inputs: &Values, parameters: &Values, impedance: f64) -> Values {
@@ -65,32 +62,38 @@ fn reference(inputs: &Values, parameters: &Values, impedance: f64) -> Values {
     if let (Some(pulse), Some(beat)) = (pulse_of(inputs), beat_of(inputs)) {
         let (pulse_factor, beat_factor) = change(parameters);
         let pressures = pressures(beat * beat_factor, impedance);
-        for key in ["systolic_mmhg", "diastolic_mmhg", "mean_mmhg"] {
-            if let Some(pressure) = pick(key, pressures) {
-                out.set(key, pulse * pulse_factor * pressure);
-            }
-        }
-        let mean = pulse * pulse_factor * pressures.mean;
-        out.set("mean_below_65", flag(mean < LOW_MEAN));
+        let unit = pulse * pulse_factor;
+        out.set("systolic_mmhg", unit * pressures.systolic);
+        out.set("diastolic_mmhg", unit * pressures.diastolic);
+        out.set("mean_mmhg", unit * pressures.mean);
+        out.set("mean_below_65", flag(unit * pressures.mean < LOW_MEAN));
     }
     out
 }
 
 fn formula(output: &str, parameters: &Values, impedance: f64) -> Option<Formula> {
-    let key = OUTPUTS.iter().find(|known| known.key == output)?.key;
     let (pulse_factor, beat_factor) = change(parameters);
-    let terms = vec![
-        Term::axis(PULSE, libm::log),
-        Term::axis(BEAT, move |beat| {
-            let pressures = pressures(beat * beat_factor, impedance);
-            pick(key, pressures).map_or(f64::NAN, libm::log)
-        }),
-    ];
-    let pressure = Additive::linked(terms, Link::exp()).plus(libm::log(pulse_factor));
-    Some(if key == "mean_below_65" {
-        Formula::Flag(pressure.below(LOW_MEAN))
-    } else {
-        Formula::Number(pressure)
+    // Systolic or diastolic pressure.
+    let of_beat = |pick: fn(Pressures) -> f64| {
+        let terms = vec![
+            Term::axis(PULSE, libm::log),
+            Term::axis(BEAT, move |beat| {
+                libm::log(pick(pressures(beat * beat_factor, impedance)))
+            }),
+        ];
+        Additive::linked(terms, Link::exp()).plus(libm::log(pulse_factor))
+    };
+    let mean = || {
+        let factor = (1.0 + impedance) * pulse_factor / beat_factor;
+        let term = Term::axis(MEAN, libm::log);
+        Additive::linked(vec![term], Link::exp()).plus(libm::log(factor))
+    };
+    Some(match output {
+        "systolic_mmhg" => Formula::Number(of_beat(|pressures| pressures.systolic)),
+        "diastolic_mmhg" => Formula::Number(of_beat(|pressures| pressures.diastolic)),
+        "mean_mmhg" => Formula::Number(mean()),
+        "mean_below_65" => Formula::Flag(mean().below(LOW_MEAN)),
+        _ => return None,
     })
 }
 
@@ -142,8 +145,8 @@ const RATE: Parameter = factor(
     "what if the heart rate changed by this factor",
 );
 
-const POPULATION: &str = "adults in a steady state; a beat of 0.05 to 4 times R*C, stroke volume over compliance of 5 to 500 mmHg; \
-                          venous pressure is taken as zero";
+const POPULATION: &str = "adults in a steady state; a beat of 0.05 to 4 times R*C, stroke volume over compliance of 5 to 500 mmHg, \
+                          mean pressure of 10 to 400 mmHg; venous pressure is taken as zero";
 
 /// The model with two elements.
 pub static TWO_ELEMENTS: Model = Model {
