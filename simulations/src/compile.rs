@@ -25,8 +25,8 @@ use crate::{
 const LEVELS_10: f64 = 30.0;
 /// Levels of a sum that is decided in twelve bits.
 const LEVELS_12: f64 = 126.0;
-/// Levels of a sum that is decided in fourteen bits.
-const LEVELS_14: f64 = 470.0;
+/// Levels of a sum over several axes that is decided in fourteen bits, one of which says that nothing is missing.
+const LEVELS_14: f64 = 460.0;
 /// Levels of a sum that is only read, never decided.
 const LEVELS_READ: f64 = 30_000.0;
 /// The most whole points of an exact sum.

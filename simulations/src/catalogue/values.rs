@@ -30,6 +30,11 @@ impl Values {
         self.lists.insert(key.to_owned(), values);
     }
 
+    /// Takes a number out.
+    pub fn remove(&mut self, key: &str) {
+        self.numbers.remove(key);
+    }
+
     /// A number, if it is known.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<f64> {

@@ -17,6 +17,7 @@ pub struct Compiled {
     pub(super) schema: Schema,
     pub(super) program: Program,
     pub(super) outputs: Vec<(&'static Output, Kind)>,
+    parameters: Values,
 }
 
 /// How an output is read off scores and bits.
@@ -97,6 +98,7 @@ impl Compiled {
             schema,
             program,
             outputs,
+            parameters: parameters.clone(),
         })
     }
 
@@ -104,6 +106,12 @@ impl Compiled {
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// The parameters at which it was compiled.
+    #[must_use]
+    pub fn parameters(&self) -> &Values {
+        &self.parameters
     }
 
     /// The schema of the twin.
