@@ -216,6 +216,17 @@ impl Output {
 }
 
 impl Model {
+    /// Every output by the textbook formula; none for a patient who lacks a needed input.
+    #[must_use]
+    pub fn textbook(&self, inputs: &Values, parameters: &Values) -> Values {
+        let needed = |input: &&&Input| !self.optional.contains(&input.key);
+        let mut needed = self.inputs.iter().filter(needed);
+        if needed.any(|input| inputs.get(input.key).is_none()) {
+            return Values::default();
+        }
+        (self.reference)(inputs, parameters)
+    }
+
     /// Finds an output by its key.
     #[must_use]
     pub fn output(&self, key: &str) -> Option<&'static Output> {

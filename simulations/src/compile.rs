@@ -280,7 +280,7 @@ impl<'s> Builder<'s> {
                 .map(|sum| self.on_axis(flat, &name, &axis, *sum))
                 .collect();
         }
-        if let Some(unit) = flat.whole_unit(MOST_POINTS) {
+        if let Some(unit) = flat.whole_unit(self.most_points(flat)) {
             let node = self.sum(flat, unit);
             return Ok(self.cut(node, flat, unit, sums));
         }
@@ -294,14 +294,28 @@ impl<'s> Builder<'s> {
                 .flat_map(|sum| self.near(plane, &[*sum]))
                 .collect());
         }
-        let levels = if flat.bits.is_empty() {
-            LEVELS_14
-        } else {
+        if !flat.bits.is_empty() {
+            let quantum = flat.quantum(LEVELS_10);
+            let node = self.sum(flat, quantum);
+            return Ok(self.cut(node, flat, quantum, sums));
+        }
+        let near = flat.around(sums);
+        let quantum = near.quantum(LEVELS_14);
+        let node = self.sum(&near, quantum);
+        Ok(self.cut(node, &near, quantum, sums))
+    }
+
+    /// The most whole points of a sum that is decided exactly: more if it has only categories, whose weights have no
+    /// fraction.
+    fn most_points(&self, flat: &Flat<'_>) -> f64 {
+        let whole = |part: &Part| self.schema.is_categorical(&part.name);
+        if !flat.bits.is_empty() {
             LEVELS_10
-        };
-        let quantum = flat.quantum(levels);
-        let node = self.sum(flat, quantum);
-        Ok(self.cut(node, flat, quantum, sums))
+        } else if flat.parts.iter().all(whole) {
+            MOST_POINTS
+        } else {
+            LEVELS_14
+        }
     }
 
     /// Decides on one plane with tables that are fine around the cuts, which are given without the constant.

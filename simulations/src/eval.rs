@@ -130,7 +130,7 @@ trait Found {
 /// Evaluates the textbook formula.
 #[must_use]
 pub fn reference(model: &Model, checked: &Checked) -> Vec<Answer> {
-    let values = (model.reference)(&checked.inputs, &checked.parameters);
+    let values = model.textbook(&checked.inputs, &checked.parameters);
     model
         .outputs
         .iter()

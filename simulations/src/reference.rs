@@ -184,7 +184,8 @@ impl<'s> Study<'s> {
                 model,
                 output,
                 parameters,
-            } => (model.reference)(inputs, parameters)
+            } => model
+                .textbook(inputs, parameters)
                 .get(output.key)
                 .filter(|value| value.is_finite()),
         }

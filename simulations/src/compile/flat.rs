@@ -82,11 +82,33 @@ impl Part {
         self.values.iter().chain(&self.missing).copied()
     }
 
+    /// The lowest value.
+    fn lowest(&self) -> f64 {
+        self.all().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The highest value.
+    fn highest(&self) -> f64 {
+        self.all().fold(f64::NEG_INFINITY, f64::max)
+    }
+
     /// The distance between the lowest and the highest value.
     pub(crate) fn range(&self) -> f64 {
-        let low = self.all().fold(f64::INFINITY, f64::min);
-        let high = self.all().fold(f64::NEG_INFINITY, f64::max);
-        high - low
+        self.highest() - self.lowest()
+    }
+
+    /// Clamps to an interval, widened to the nearest value beyond each end.
+    fn clamp(&mut self, low: f64, high: f64) {
+        if low > high {
+            return;
+        }
+        let below = self.all().filter(|value| *value <= low);
+        let low = below.fold(f64::NEG_INFINITY, f64::max);
+        let above = self.all().filter(|value| *value >= high);
+        let high = above.fold(f64::INFINITY, f64::min);
+        for value in self.values.iter_mut().chain(&mut self.missing) {
+            *value = value.clamp(low, high);
+        }
     }
 
     /// The values clamped to what matters for ascending cuts, and the width of the window.
@@ -195,6 +217,39 @@ impl Flat<'_> {
         fits.then_some(unit)
     }
 
+    /// The sum with its summands clamped to what can matter for some values of it: what a summand needs beyond the
+    /// others' ends to reach the lowest or to pass the highest of them. The node beyond is kept, so that the cells
+    /// in which the sum can cross keep their slopes.
+    pub(crate) fn around(&self, sums: &[f64]) -> Flat<'static> {
+        let inner = |end: fn(f64, f64) -> f64, start: f64| {
+            sums.iter().map(|sum| sum - self.constant).fold(start, end)
+        };
+        let (low, high) = (
+            inner(f64::min, f64::INFINITY),
+            inner(f64::max, f64::NEG_INFINITY),
+        );
+        let mut parts = self.parts.clone();
+        for _ in 0..3 {
+            for index in 0..parts.len() {
+                let others = |end: &dyn Fn(&Part) -> f64| -> f64 {
+                    let rest = parts.iter().enumerate().filter(|(i, _)| *i != index);
+                    rest.map(|(_, part)| end(part)).sum()
+                };
+                let needed = low - others(&Part::highest);
+                let enough = high - others(&Part::lowest);
+                if let Some(part) = parts.get_mut(index) {
+                    part.clamp(needed, enough);
+                }
+            }
+        }
+        Flat {
+            parts,
+            bits: self.bits.clone(),
+            constant: self.constant,
+            functions: Vec::new(),
+        }
+    }
+
     /// Adds another sum times a factor.
     pub(crate) fn plus(&self, other: &Self, factor: f64) -> Self {
         let mut sum = Flat {
@@ -282,6 +337,17 @@ mod tests {
         // No cell is crossed: all that is left is the side.
         let (near, _) = part.around(&[60.0]);
         assert!(near.values.iter().all(|value| *value < 60.0));
+    }
+
+    #[test]
+    fn a_sum_keeps_only_what_can_matter_for_its_cuts() {
+        let mut other = line(&[0.0, 1.0]);
+        other.name = "b".to_owned();
+        let wide = flat(vec![line(&[-50.0, -3.0, 0.0, 2.0, 4.0, 7.0, 60.0]), other]);
+        let near = wide.around(&[3.0]);
+        // From 2 on the other one can help, from 3 on none is needed: 2 and 4 are the values beyond.
+        assert_eq!(near.parts[0].values, [2.0, 2.0, 2.0, 2.0, 4.0, 4.0, 4.0]);
+        assert_eq!(near.parts[1].values, [0.0, 1.0]);
     }
 
     #[test]

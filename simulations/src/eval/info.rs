@@ -269,9 +269,10 @@ pub(crate) fn accuracy(
 ) -> Result<BTreeMap<&'static str, Errors>, EvalError> {
     let compiled = Compiled::new(model, parameters)?;
     let mut errors: BTreeMap<&'static str, Errors> = BTreeMap::new();
-    for seed in 0..SAMPLE {
-        let inputs = random_inputs_at(model, parameters, seed);
-        let exact = (model.reference)(&inputs, parameters);
+    let example = given::check(model, &example(model)).map(|checked| checked.inputs);
+    let patients = (0..SAMPLE).map(|seed| random_inputs_at(model, parameters, seed));
+    for inputs in patients.chain(example) {
+        let exact = model.textbook(&inputs, parameters);
         let answers = compiled.clear(&inputs)?;
         for (output, answer) in model.outputs.iter().zip(answers) {
             let errors = errors.entry(output.key).or_default();

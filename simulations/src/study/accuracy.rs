@@ -71,7 +71,7 @@ pub fn accuracy(spec: &StudySpec) -> Result<Vec<RowAccuracy>, SpecError> {
             let compiled = Compiled::of_outputs(model, &parameters, &|key| key == output.key);
             if let Ok(compiled) = compiled {
                 for (inputs, _) in &patients {
-                    let exact = (model.reference)(inputs, &parameters).get(output.key);
+                    let exact = model.textbook(inputs, &parameters).get(output.key);
                     let answers = compiled.clear(inputs).unwrap_or_default();
                     if let (Some(exact), Some(AnswerValue::Number { value })) =
                         (exact, answers.first().map(|answer| answer.value.clone()))
