@@ -163,7 +163,7 @@ impl<'s> Builder<'s> {
     /// # Errors
     /// A formula that does not fit the twins.
     pub fn reading(&mut self, additive: &Additive) -> Result<Reading, CompileError> {
-        let flat = self.flatten(additive)?;
+        let flat = self.flatten(additive)?.from_lowest();
         let exact = flat.whole_unit(MOST_POINTS);
         let quantum = exact.unwrap_or_else(|| flat.quantum(LEVELS_READ));
         let node = self.sum(&flat, quantum);
@@ -180,12 +180,27 @@ impl<'s> Builder<'s> {
         })
     }
 
-    /// A sum of whole steps for means by digits.
+    /// A sum of whole steps for means by digits; `None` if the number is neither a sum nor a function of one axis or
+    /// plane.
     ///
     /// # Errors
     /// A formula that does not fit the twins.
-    pub fn stepped(&mut self, additive: &Additive, steps: f64) -> Result<Steps, CompileError> {
-        let flat = self.flatten(additive)?;
+    pub fn stepped(
+        &mut self,
+        additive: &Additive,
+        steps: f64,
+    ) -> Result<Option<Steps>, CompileError> {
+        let mut flat = self.flatten(additive)?;
+        if !additive.link.is_identity() {
+            let Some(part) = flat.only_part() else {
+                return Ok(None);
+            };
+            let part = part.through(&|value| additive.link.forward(flat.constant + value))?;
+            flat = Flat {
+                parts: vec![part],
+                ..Flat::default()
+            };
+        }
         let exact = flat.whole_unit(steps);
         let step = exact.unwrap_or_else(|| f64::max(flat.range() / steps, f64::MIN_POSITIVE));
         let node = self.sum(&flat, step);
@@ -199,14 +214,14 @@ impl<'s> Builder<'s> {
         // A fraction of a step is cut off: half a step is what is lost on average, less half a sixteenth.
         let middle = if exact.is_some() { 0.0 } else { 15.0 / 32.0 };
         let count = libm::ceil(flat.range() / step) + 1.0;
-        Ok(Steps {
+        Ok(Some(Steps {
             node,
             step,
             lowest: flat.constant + (float(tables) + middle) * step,
             bits: (1..=16)
                 .find(|bits| f64::from(1 << bits) > count)
                 .unwrap_or(16),
-        })
+        }))
     }
 
     /// The values of a number as tables of its one axis or plane, for means without a filter; `None` if it has more.
@@ -222,17 +237,9 @@ impl<'s> Builder<'s> {
         let Some(part) = flat.only_part().filter(|part| part.missing.is_none()) else {
             return Ok(None);
         };
-        let numbers: Vec<f64> = part
-            .values
-            .iter()
-            .map(|value| additive.link.forward(flat.constant + value))
-            .collect();
-        if let Some(node) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(CompileError::NotFinite {
-                name: part.name.clone(),
-                node,
-            });
-        }
+        let numbers = part
+            .through(&|value| additive.link.forward(flat.constant + value))?
+            .values;
         let lowest = numbers.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let above: Vec<f64> = numbers.iter().map(|number| number - lowest).collect();

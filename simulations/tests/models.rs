@@ -52,7 +52,7 @@ fn same(model: &Model, key: &OwnKey, patients: u64) {
         let expected = compiled.clear(&inputs).unwrap();
         let got = compiled
             .encrypted(&inputs, key, &|_| {}, &cancel)
-            .unwrap_or_else(|error| panic!("{}: {error}", model.id));
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", model.id, compiled.program()));
         assert_eq!(got.answers, expected, "{} patient {seed}", model.id);
         assert_eq!(
             got.bootstraps,

@@ -82,6 +82,17 @@ impl Part {
         self.values.iter().chain(&self.missing).copied()
     }
 
+    /// A function of every value.
+    pub(crate) fn through(&self, function: &dyn Fn(f64) -> f64) -> Result<Self, CompileError> {
+        Self::grid(
+            &self.name,
+            self.rows,
+            self.columns,
+            self.values.iter().map(|value| function(*value)).collect(),
+            self.missing.map(function),
+        )
+    }
+
     /// The lowest value.
     fn lowest(&self) -> f64 {
         self.all().fold(f64::INFINITY, f64::min)
@@ -182,6 +193,21 @@ impl Flat<'_> {
             .map(|(factor, function)| factor * function(value))
             .sum::<f64>()
             + self.constant
+    }
+
+    /// The same sum with summands from 0 on: as little as possible is stored in the tables.
+    pub(crate) fn from_lowest(mut self) -> Self {
+        for part in &mut self.parts {
+            let lowest = part.lowest();
+            for value in part.values.iter_mut().chain(&mut part.missing) {
+                *value -= lowest;
+            }
+            self.constant += lowest;
+        }
+        Self {
+            functions: Vec::new(),
+            ..self
+        }
     }
 
     /// The distance between the lowest and the highest sum.

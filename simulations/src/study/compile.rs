@@ -290,16 +290,7 @@ impl<'s> Compilation<'s> {
                 ];
                 (self.builder.valid(score), totals)
             }
-            None => {
-                if !additive.link.is_identity() {
-                    return Err(SpecError::DoesNotApply {
-                        what: "a mean",
-                        subject: self.question.outcome().to_owned(),
-                        why: "it is no sum of functions of the twin: use a histogram".to_owned(),
-                    });
-                }
-                self.digits(&additive).map_err(failed)?
-            }
+            None => self.digits(&additive)?,
         };
         let cells = vec![Cell {
             label: "twins".to_owned(),
@@ -317,8 +308,17 @@ impl<'s> Compilation<'s> {
     }
 
     /// A filtered mean: the value's bits within the population, and products of them for the squares.
-    fn digits(&mut self, additive: &Additive) -> Result<(NodeId, Vec<Total>), CompileError> {
-        let steps = self.builder.stepped(additive, MEAN_STEPS_FILTERED)?;
+    fn digits(&mut self, additive: &Additive) -> Result<(NodeId, Vec<Total>), SpecError> {
+        let steps = self.builder.stepped(additive, MEAN_STEPS_FILTERED);
+        let steps = steps.map_err(|error| SpecError::Compile {
+            model: self.question.model().to_owned(),
+            error,
+        })?;
+        let steps = steps.ok_or_else(|| SpecError::DoesNotApply {
+            what: "a mean",
+            subject: self.question.outcome().to_owned(),
+            why: "it is no sum of functions of the twin: use a histogram".to_owned(),
+        })?;
         let present = self.builder.valid(steps.node);
         let population = self.within(vec![present]);
         let bits: Vec<NodeId> = (0..steps.bits)
