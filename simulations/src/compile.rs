@@ -163,7 +163,7 @@ impl<'s> Builder<'s> {
     /// # Errors
     /// A formula that does not fit the twins.
     pub fn reading(&mut self, additive: &Additive) -> Result<Reading, CompileError> {
-        let flat = self.flatten(additive)?.from_lowest();
+        let flat = self.flatten(additive)?.with_lowest_zero();
         let exact = flat.whole_unit(MOST_POINTS);
         let quantum = exact.unwrap_or_else(|| flat.quantum(LEVELS_READ));
         let node = self.sum(&flat, quantum);

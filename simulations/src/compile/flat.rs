@@ -196,7 +196,7 @@ impl Flat<'_> {
     }
 
     /// The same sum with summands from 0 on: as little as possible is stored in the tables.
-    pub(crate) fn from_lowest(mut self) -> Self {
+    pub(crate) fn with_lowest_zero(mut self) -> Self {
         for part in &mut self.parts {
             let lowest = part.lowest();
             for value in part.values.iter_mut().chain(&mut part.missing) {

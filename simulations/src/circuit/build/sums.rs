@@ -190,7 +190,7 @@ impl Builder<'_> {
             let weight = shape.weight(term);
             let scale = weight.unsigned_abs() << unit;
             let (scale, times) = match scale >> ONE_LOG {
-                times @ 1..=4 if scale % ONE == 0 => (ONE, times.cast_signed()),
+                times @ 1..=4 if scale.is_multiple_of(ONE) => (ONE, times.cast_signed()),
                 _ => (scale, 1),
             };
             let bit = self.loose(term.bit, scale)?;

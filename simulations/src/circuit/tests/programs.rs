@@ -1,5 +1,11 @@
 //! Random programs with every operation, and random twins with missing features.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
+
 use proptest::prelude::*;
 
 use crate::{

@@ -182,7 +182,7 @@ fn five_thresholds_and_more_cost_at_most_three_bootstraps_each() {
                 let cost = cost(&task(bits, largest, &thresholds, valid, true).cheaper());
                 println!("{bits} bits, {number} thresholds, valid {valid}: {cost}");
                 assert!(
-                    cost <= 3 * number as usize,
+                    cost <= 3 * usize::try_from(number).unwrap(),
                     "{bits} {number} {valid}: {cost}"
                 );
             }
