@@ -16,11 +16,7 @@ pub fn table(result: &StudyResult) -> String {
         "{} ({}), {} twins, cells below {} suppressed\n",
         result.outcome, result.unit, result.twins, result.k
     );
-    for (kind, title) in [
-        (RowKind::Arm, ""),
-        (RowKind::Histogram, "\nhistogram\n"),
-        (RowKind::Mean, "\nmeans\n"),
-    ] {
+    for (kind, title) in [(RowKind::Arm, ""), (RowKind::Histogram, "\nhistogram\n")] {
         let rows: Vec<&RowResult> = result.rows.iter().filter(|row| row.kind == kind).collect();
         let Some(first) = rows.first() else {
             continue;
@@ -52,7 +48,33 @@ pub fn table(result: &StudyResult) -> String {
             text.push('\n');
         }
     }
+    means(result, &mut text);
+    for note in &result.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     text
+}
+
+/// The rows of means: one line per arm.
+fn means(result: &StudyResult, text: &mut String) {
+    let rows = || result.rows.iter().filter(|row| row.kind == RowKind::Mean);
+    if rows().next().is_some() {
+        text.push_str("\nmean, standard deviation, twins\n");
+    }
+    for row in rows() {
+        let number =
+            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        let _ = match row.total {
+            Some(twins) => writeln!(
+                text,
+                "{:>16}  {:>14}  {:>14}  {twins:>8}",
+                row.label,
+                number(row.mean),
+                number(row.deviation)
+            ),
+            None => writeln!(text, "{:>16}  suppressed: too few twins", row.label),
+        };
+    }
 }
 
 /// The rows as bars: one block per row, one bar per cell, the longest for the row's largest share.

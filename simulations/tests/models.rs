@@ -14,7 +14,7 @@ use organtwin_simulations::{
     eval::Compiled,
     evaluate_shard, finish,
     measure::OwnKey,
-    plan, reference,
+    plan, reference, render,
     twin::Twin,
 };
 
@@ -200,6 +200,11 @@ fn means_with_and_without_a_filter_are_those_of_the_patients() {
             .collect();
         let row = &result.rows[0];
         assert!(!row.suppressed, "{row:?}");
+        let text = render::table(&result);
+        assert!(
+            text.contains(&format!("{:.3}", row.mean.unwrap())),
+            "{text}"
+        );
         if conditions.is_empty() {
             let expected = &reference::evaluate(&spec, &patients).unwrap()[0];
             let (mean, deviation) = (expected.mean.unwrap(), expected.deviation.unwrap());
@@ -214,6 +219,18 @@ fn means_with_and_without_a_filter_are_those_of_the_patients() {
             assert_eq!(row.total, Some(expected.counts[0]));
         }
     }
+}
+
+#[test]
+fn a_result_of_a_model_that_is_to_be_confirmed_says_so() {
+    let spec = StudySpec {
+        model: "nephrectomy".to_owned(),
+        cuts: vec![45.0],
+        k: 1,
+        ..StudySpec::default()
+    };
+    let text = render::table(&study(&spec));
+    assert!(text.contains("to be confirmed against the paper"), "{text}");
 }
 
 #[test]

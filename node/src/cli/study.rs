@@ -280,6 +280,10 @@ fn forecast_text(forecast: &Forecast) -> String {
             format!("{} to each peer", bytes(forecast.bytes_per_peer)),
         ),
         (
+            "memory",
+            format!("{} for the run", bytes(forecast.memory_bytes)),
+        ),
+        (
             "rounding",
             format!(
                 "at most {:.3} {unit}, within {:.3} {unit} for 95 % of random patients",

@@ -383,6 +383,18 @@ pub(super) fn forecast(
             forecast.bootstraps_finish
         ),
     ];
+    let mut nodes: Vec<_> = forecast
+        .nodes
+        .iter()
+        .filter(|node| node.bootstraps > 0)
+        .collect();
+    nodes.sort_by_key(|node| std::cmp::Reverse(node.bootstraps));
+    notes.extend(nodes.into_iter().take(5).map(|node| {
+        format!(
+            "n{} ({}): {} bootstraps a patient, 2^{:.0}",
+            node.node, node.what, node.bootstraps, node.log2_failure
+        )
+    }));
     notes.extend(accuracy.iter().map(|row| {
         format!(
             "{}: {:.2} % of random patients lie on the other side of a cut than by the textbook formula",
@@ -407,7 +419,8 @@ pub(super) fn forecast(
         log2_failure: forecast.log2_failure,
         seconds: forecast.seconds,
         seconds_per_bootstrap,
-        bytes_per_peer: forecast.shard_bytes * forecast.shards as u64,
+        bytes_per_peer: forecast.bytes_per_peer,
+        memory_bytes: forecast.memory_bytes + forecast.outputs_bytes,
         error: largest(&|row| row.worst),
         error_p95: largest(&|row| row.p95),
         error_unit: plan.program().unit().to_owned(),

@@ -209,6 +209,8 @@ pub struct Forecast {
     pub seconds_per_bootstrap: f64,
     /// Bytes sent to each peer.
     pub bytes_per_peer: u64,
+    /// Bytes of memory that a node needs for it, the evaluation key included.
+    pub memory_bytes: u64,
     /// Largest error of the integers against the textbook formula on random patients, in `error_unit`.
     pub error: f64,
     /// Error that 95 % of random patients keep, in `error_unit`.
