@@ -6,7 +6,9 @@
 //! number, as in scores, the unit is that number and the sum is exact.
 
 mod choice;
+mod decide;
 mod flat;
+mod logic;
 
 use std::collections::BTreeMap;
 
@@ -16,9 +18,9 @@ pub use choice::ChoiceBits;
 use flat::{Flat, Part};
 
 use crate::{
-    formula::{Additive, Condition, Term},
+    formula::{Additive, Term},
     program::{BitTerm, NodeId, Op, TableOn},
-    schema::{Axis, Scale, Schema, UNIT},
+    schema::{Schema, UNIT},
 };
 
 /// Levels of a table whose sum is decided in ten bits.
@@ -274,272 +276,6 @@ impl<'s> Builder<'s> {
         self.decide(&flat, &sums)
     }
 
-    /// The bits that say whether a flattened sum is at least each of some values.
-    pub(crate) fn decide(
-        &mut self,
-        flat: &Flat<'_>,
-        sums: &[f64],
-    ) -> Result<Vec<NodeId>, CompileError> {
-        if let Some((name, axis)) = self.only_axis(flat) {
-            let (name, axis) = (name.to_owned(), axis.clone());
-            return sums
-                .iter()
-                .map(|sum| self.on_axis(flat, &name, &axis, *sum))
-                .collect();
-        }
-        if let Some(unit) = flat.whole_unit(self.most_points(flat)) {
-            let node = self.sum(flat, unit);
-            return Ok(self.cut(node, flat, unit, sums));
-        }
-        if let Some(plane) = flat.only_part() {
-            let inner: Vec<f64> = sums.iter().map(|sum| sum - flat.constant).collect();
-            if sums.len() >= MANY_CUTS {
-                return Ok(self.near(plane, &inner));
-            }
-            return Ok(inner
-                .iter()
-                .flat_map(|sum| self.near(plane, &[*sum]))
-                .collect());
-        }
-        if !flat.bits.is_empty() {
-            let quantum = flat.quantum(LEVELS_10);
-            let node = self.sum(flat, quantum);
-            return Ok(self.cut(node, flat, quantum, sums));
-        }
-        let near = flat.around(sums);
-        let quantum = near.quantum(LEVELS_14);
-        let node = self.sum(&near, quantum);
-        Ok(self.cut(node, &near, quantum, sums))
-    }
-
-    /// The most whole points of a sum that is decided exactly: more if it has only categories, whose weights have no
-    /// fraction.
-    fn most_points(&self, flat: &Flat<'_>) -> f64 {
-        let whole = |part: &Part| self.schema.is_categorical(&part.name);
-        if !flat.bits.is_empty() {
-            LEVELS_10
-        } else if flat.parts.iter().all(whole) {
-            MOST_POINTS
-        } else {
-            LEVELS_14
-        }
-    }
-
-    /// Decides on one plane with tables that are fine around the cuts, which are given without the constant.
-    fn near(&mut self, plane: &Part, cuts: &[f64]) -> Vec<NodeId> {
-        let (part, width) = plane.around(cuts);
-        let clamped = Flat {
-            parts: vec![part],
-            ..Flat::default()
-        };
-        let unit = width / LEVELS_12;
-        let node = self.sum(&clamped, unit);
-        self.cut(node, &clamped, unit, cuts)
-    }
-
-    /// A condition as one bit.
-    ///
-    /// # Errors
-    /// A formula that does not fit the twins.
-    pub fn condition(&mut self, condition: &Condition) -> Result<NodeId, CompileError> {
-        let first = |bits: Vec<NodeId>| bits.first().copied().ok_or(CompileError::Constant);
-        match condition {
-            Condition::AtLeast(number, cut) => first(self.at_least(number, &[*cut])?),
-            Condition::Below(number, cut) => {
-                let bit = first(self.at_least(number, &[*cut])?)?;
-                Ok(self.not(bit))
-            }
-            Condition::All(parts) => {
-                let bits = self.conditions(parts)?;
-                self.all(bits).ok_or(CompileError::Constant)
-            }
-            Condition::Any(parts) => {
-                let bits = self.conditions(parts)?;
-                self.any(bits).ok_or(CompileError::Constant)
-            }
-            Condition::Not(inner) => {
-                let bit = self.condition(inner)?;
-                Ok(self.not(bit))
-            }
-        }
-    }
-
-    fn conditions(&mut self, parts: &[Condition]) -> Result<Vec<NodeId>, CompileError> {
-        parts.iter().map(|part| self.condition(part)).collect()
-    }
-
-    /// The bit that is set where another one is not; twice is the bit itself.
-    pub fn not(&mut self, bit: NodeId) -> NodeId {
-        match self.op(bit) {
-            Some(Op::Not { bit }) => *bit,
-            _ => self.add(Op::Not { bit }),
-        }
-    }
-
-    /// The bit that is set where one is and a narrower one is not. Where it is plain that the second is never set
-    /// without the first, this costs nothing.
-    pub fn minus(&mut self, bit: NodeId, without: NodeId) -> NodeId {
-        match (self.op(bit), self.op(without)) {
-            (Some(Op::Not { bit: first }), Some(Op::Not { bit: second })) => {
-                let (first, second) = (*first, *second);
-                self.minus(second, first)
-            }
-            (
-                Some(Op::AtLeast { score, threshold }),
-                Some(Op::AtLeast {
-                    score: other,
-                    threshold: higher,
-                }),
-            ) if score == other && threshold <= higher => self.add(Op::Without { bit, without }),
-            (Some(Op::Valid { score }), Some(Op::AtLeast { score: other, .. }))
-                if score == other =>
-            {
-                self.add(Op::Without { bit, without })
-            }
-            _ => {
-                let not = self.not(without);
-                self.all(vec![bit, not]).unwrap_or(bit)
-            }
-        }
-    }
-
-    /// The bit that is set where all of some are; `None` of none.
-    pub fn all(&mut self, mut bits: Vec<NodeId>) -> Option<NodeId> {
-        bits.sort_unstable();
-        bits.dedup();
-        self.joined(bits, &|bits| Op::And { bits })
-    }
-
-    /// The bit that is set where any of some is; `None` of none.
-    pub fn any(&mut self, mut bits: Vec<NodeId>) -> Option<NodeId> {
-        bits.sort_unstable();
-        bits.dedup();
-        self.joined(bits, &|bits| Op::Or { bits })
-    }
-
-    /// Joins bits, at most fifteen in one node.
-    fn joined(&mut self, bits: Vec<NodeId>, op: &dyn Fn(Vec<NodeId>) -> Op) -> Option<NodeId> {
-        match bits.as_slice() {
-            [] => None,
-            [only] => Some(*only),
-            _ if bits.len() <= 15 => Some(self.add(op(bits))),
-            _ => {
-                let groups: Vec<NodeId> = bits
-                    .chunks(15)
-                    .filter_map(|group| self.joined(group.to_vec(), op))
-                    .collect();
-                self.joined(groups, op)
-            }
-        }
-    }
-
-    /// The bit that a score is there.
-    pub fn valid(&mut self, score: NodeId) -> NodeId {
-        self.add(Op::Valid { score })
-    }
-
-    fn op(&self, id: NodeId) -> Option<&Op> {
-        self.nodes.get(usize::try_from(id).ok()?)
-    }
-
-    /// The continuous or categorical axis, if the sum reads nothing else.
-    fn only_axis<'f>(&self, flat: &'f Flat<'_>) -> Option<(&'f str, &'s Axis)> {
-        let part = flat.only_part().filter(|part| part.missing.is_none())?;
-        Some((part.name.as_str(), self.schema.axis(&part.name)?))
-    }
-
-    /// Decides on one axis: on its position, or on its category.
-    fn on_axis(
-        &mut self,
-        flat: &Flat<'_>,
-        name: &str,
-        axis: &Axis,
-        sum: f64,
-    ) -> Result<NodeId, CompileError> {
-        let reached = |value: f64| value >= sum - 1e-9 * sum.abs().max(1.0);
-        if axis.scale == Scale::Categorical {
-            let part = flat.only_part().ok_or(CompileError::Constant)?;
-            let values: Vec<i64> = part
-                .values
-                .iter()
-                .map(|value| i64::from(reached(flat.constant + value)))
-                .collect();
-            let score = self.add(Op::Sum {
-                tables: vec![TableOn {
-                    axis: name.to_owned(),
-                    values,
-                    missing: None,
-                }],
-                terms: Vec::new(),
-            });
-            return Ok(self.add(Op::AtLeast {
-                score,
-                threshold: i64::from(UNIT),
-            }));
-        }
-        let truth: Vec<bool> = (0..=axis.last_position())
-            .map(|position| {
-                let value = axis.value_at(f64::from(position));
-                reached(flat.at(value))
-            })
-            .collect();
-        let score = self.add(Op::Position {
-            axis: name.to_owned(),
-        });
-        let edges: Vec<i64> = (1..)
-            .zip(truth.windows(2))
-            .filter(|(_, pair)| pair.first() != pair.last())
-            .map(|(position, _)| position)
-            .collect();
-        if edges.len() > MOST_CROSSINGS {
-            let quantum = flat.quantum(LEVELS_10);
-            let node = self.sum(flat, quantum);
-            return Ok(self
-                .cut(node, flat, quantum, &[sum])
-                .first()
-                .copied()
-                .unwrap_or(node));
-        }
-        let starts_true = truth.first() == Some(&true);
-        let bits: Vec<NodeId> = edges
-            .iter()
-            .map(|threshold| {
-                self.add(Op::AtLeast {
-                    score,
-                    threshold: *threshold,
-                })
-            })
-            .collect();
-        if bits.is_empty() {
-            return Ok(if starts_true {
-                self.valid(score)
-            } else {
-                self.add(Op::AtLeast {
-                    score,
-                    threshold: i64::from(axis.last_position()) + 1,
-                })
-            });
-        }
-        // The intervals on which the sum is reached.
-        let mut intervals = Vec::new();
-        let mut rest = bits.as_slice();
-        if starts_true && let Some((end, after)) = rest.split_first() {
-            intervals.push(self.not(*end));
-            rest = after;
-        }
-        for pair in rest.chunks(2) {
-            match pair {
-                [start, end] => intervals.push(self.add(Op::Without {
-                    bit: *start,
-                    without: *end,
-                })),
-                [start] => intervals.push(*start),
-                _ => {}
-            }
-        }
-        self.any(intervals).ok_or(CompileError::Constant)
-    }
-
     /// The node of a sum in a unit.
     fn sum(&mut self, flat: &Flat<'_>, unit: f64) -> NodeId {
         let unit = if unit > 0.0 { unit } else { 1.0 };
@@ -566,18 +302,6 @@ impl<'s> Builder<'s> {
             .filter(|term| term.weight != 0)
             .collect();
         self.add(Op::Sum { tables, terms })
-    }
-
-    /// Thresholds on a sum in a unit.
-    fn cut(&mut self, score: NodeId, flat: &Flat<'_>, unit: f64, sums: &[f64]) -> Vec<NodeId> {
-        let unit = if unit > 0.0 { unit } else { 1.0 };
-        sums.iter()
-            .map(|sum| {
-                let sixteenths = (sum - flat.constant) / unit * f64::from(UNIT);
-                let threshold = whole(libm::ceil((sixteenths - 1e-6).clamp(-LARGEST, LARGEST)));
-                self.add(Op::AtLeast { score, threshold })
-            })
-            .collect()
     }
 
     /// The values of a formula at the nodes of the axes and planes that it reads.
