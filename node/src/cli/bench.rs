@@ -81,7 +81,15 @@ fn measured(
     let key = OwnKey::production()?;
     steps.step("exact decisions on sums");
     let mut decisions = Vec::new();
-    for (bits, thresholds) in [(8, 1), (10, 1), (12, 1), (14, 1), (10, 5), (12, 5), (12, 10)] {
+    for (bits, thresholds) in [
+        (8, 1),
+        (10, 1),
+        (12, 1),
+        (14, 1),
+        (10, 5),
+        (12, 5),
+        (12, 10),
+    ] {
         decisions.push(measure::decisions(&key, bits, thresholds, clock)?);
     }
     steps.step("a score that is a sum");
