@@ -3,7 +3,7 @@
 mod compiled;
 mod info;
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{collections::BTreeMap, fmt, sync::atomic::AtomicBool};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -35,8 +35,8 @@ pub enum Backend {
     Encrypted,
 }
 
-/// The value of an answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// The value of an answer: one patient's, never shown by Debug.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum AnswerValue {
     /// A number in the output's unit.
@@ -65,8 +65,14 @@ pub enum AnswerValue {
     Missing,
 }
 
-/// One output of a model for one patient.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+impl fmt::Debug for AnswerValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerValue(not shown)")
+    }
+}
+
+/// One output of a model for one patient; Debug shows only which.
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Answer {
     /// The output.
     pub key: String,
@@ -85,6 +91,12 @@ pub struct Answer {
     /// Of a choice: the largest reported margin by which it leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, not shown)", self.key)
+    }
 }
 
 /// An evaluation that did not happen.

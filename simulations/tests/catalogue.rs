@@ -169,3 +169,15 @@ fn every_model_compiles_at_random_parameters() {
         }
     }
 }
+
+#[test]
+fn what_is_given_and_answered_for_a_patient_is_not_printed() {
+    let model = registry()[0];
+    let (checked, _) = examples(model).next().unwrap();
+    let answers = eval::clear(model, &checked).unwrap();
+    let printed = format!("{checked:?} {answers:?} {:?}", Given::Number(61.5));
+    for shown in ["61.5", "57.", "1.1"] {
+        assert!(!printed.contains(shown), "{printed}");
+    }
+    assert!(printed.contains("not shown"));
+}

@@ -1,14 +1,14 @@
 //! What a user gives for a model: checked against the dictionary before anything is computed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Default_, Input, InputKind, MOST_LISTED, Model, Parameter, Values};
 
-/// One value as a file or a scenario writes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One value as a file or a scenario writes it: perhaps one patient's, so it is never shown.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Given {
     /// Yes or no.
@@ -19,6 +19,12 @@ pub enum Given {
     Text(String),
     /// Numbers.
     List(Vec<f64>),
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Given(not shown)")
+    }
 }
 
 /// A patient and what is asked, checked.
