@@ -77,7 +77,7 @@ fn context(hospitals: BTreeMap<u8, usize>) -> PlanContext {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { max_global_rejects: 8, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn the_circuit_gives_the_meaning_of_random_programs(
@@ -91,6 +91,8 @@ proptest! {
             Err(PlanError::NoTwins | PlanError::GateNeverPasses { .. } | PlanError::Schedule(_)) => return Ok(()),
             // Weighted bits are noisy where they are added to wide sums.
             Err(PlanError::TooRisky { .. }) if programs::adds_bits(&program) => return Ok(()),
+            // So is a threshold on a table that zigzags across it; that must stay rare among these.
+            Err(PlanError::TooRisky { .. }) => return Err(TestCaseError::reject("too risky")),
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
         prop_assert_eq!(run_exactly(&plan, &hospitals), clear::run(&plan, &hospitals));
