@@ -2,12 +2,14 @@
 //! manifest's program says.
 
 use organtwin_protocol::transcript::Transcript;
-use organtwin_protocol::verify::{self, AuditedStudy, Outcome};
+use organtwin_protocol::verify::{self, AuditedStudy, Outcome, Report};
 use organtwin_simulations::{StudyResult, render};
 use organtwin_threshold::Committee;
 use serde::Serialize;
 
-use crate::planning::{self, Circumstances};
+use crate::planning::Circumstances;
+
+mod program;
 
 /// What an auditor gets.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +33,31 @@ pub struct Check {
     pub passed: bool,
     /// What was found.
     pub detail: String,
+    /// The statement that a failed check is about, where it is about one.
+    pub statement: Option<StatementRef>,
+}
+
+impl Check {
+    /// A line of this module's own checks.
+    fn of(name: String, verdict: Result<String, String>) -> Self {
+        Self {
+            name,
+            passed: verdict.is_ok(),
+            detail: verdict.unwrap_or_else(|why| why),
+            statement: None,
+        }
+    }
+}
+
+/// A statement in a feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatementRef {
+    /// Whose feed.
+    pub party: u8,
+    /// Its number there.
+    pub number: u64,
+    /// Its hash, hexadecimal.
+    pub hash: String,
 }
 
 /// One study of the transcript.
@@ -55,16 +82,32 @@ pub struct StudyAudit {
 
 /// Verifies a transcript file.
 pub fn verify(bytes: &[u8]) -> Audit {
-    let report = verify::verify_bytes(bytes);
+    match Transcript::decode(bytes) {
+        Ok(transcript) => of_transcript(&transcript),
+        Err(error) => audit(verify::unreadable(&error), None),
+    }
+}
+
+/// Verifies a transcript that was read.
+pub fn of_transcript(transcript: &Transcript) -> Audit {
+    audit(verify::verify(transcript), Some(transcript))
+}
+
+fn audit(report: Report, transcript: Option<&Transcript>) -> Audit {
     let mut checks: Vec<Check> = (report.checks.into_iter())
         .map(|check| Check {
             name: check.name,
             passed: check.passed,
             detail: check.detail,
+            statement: check.statement.map(|head| StatementRef {
+                party: head.party.get(),
+                number: head.seq,
+                hash: head.hash.to_string(),
+            }),
         })
         .collect();
     let mut studies = Vec::new();
-    if let Ok(transcript) = Transcript::decode(bytes) {
+    if let Some(transcript) = transcript {
         let committee = transcript.roster.committee();
         match Circumstances::of_key(transcript.roster.parameters(), committee, 0.0, 1) {
             Ok(circumstances) => {
@@ -75,11 +118,7 @@ pub fn verify(bytes: &[u8]) -> Audit {
                         .map(|study| decoded(study, committee, &circumstances, &mut checks)),
                 );
             }
-            Err(error) => checks.push(Check {
-                name: "parameters".into(),
-                passed: false,
-                detail: error.to_string(),
-            }),
+            Err(error) => checks.push(Check::of("parameters".into(), Err(error.to_string()))),
         }
     }
     let passed = !checks.is_empty() && checks.iter().all(|check| check.passed);
@@ -95,8 +134,8 @@ pub fn verify(bytes: &[u8]) -> Audit {
     }
 }
 
-/// Checks what the protocol cannot know: that the scenario compiles to the program and the facts of the
-/// manifest, and that the opened blocks are a possible result of it.
+/// Checks what the protocol cannot know: that the scenario compiles to the schema, program and facts of the manifest,
+/// that the program closes small cells, and that the opened blocks are a possible result of it.
 fn decoded(
     study: &AuditedStudy,
     committee: &Committee,
@@ -104,7 +143,7 @@ fn decoded(
     checks: &mut Vec<Check>,
 ) -> StudyAudit {
     let id = study.id.to_string();
-    let name = |what: &str| format!("study {}: {what}", id.get(..16).unwrap_or(&id));
+    let name = |what: &str| format!("study {}: {what}", id.get(..12).unwrap_or(&id));
     let mut audit = StudyAudit {
         id: id.clone(),
         title: study.manifest.title.clone(),
@@ -114,27 +153,9 @@ fn decoded(
         result: None,
         text: String::new(),
     };
-    let plan = match planning::plan_of_manifest(&study.manifest, committee, circumstances) {
-        Ok(plan) => {
-            let detail = format!(
-                "the scenario compiles to program {}",
-                study.manifest.program
-            );
-            checks.push(Check {
-                name: name("program"),
-                passed: true,
-                detail,
-            });
-            plan
-        }
-        Err(error) => {
-            checks.push(Check {
-                name: name("program"),
-                passed: false,
-                detail: error.to_string(),
-            });
-            return audit;
-        }
+    let Some(plan) = program::check(&study.manifest, committee, circumstances, &name, checks)
+    else {
+        return audit;
     };
     match &study.outcome {
         Outcome::Opened(values) => {
@@ -147,21 +168,11 @@ fn decoded(
                         "{open} of {} rows are open, the others suppressed",
                         result.rows.len()
                     );
-                    checks.push(Check {
-                        name: name("numbers"),
-                        passed: true,
-                        detail,
-                    });
+                    checks.push(Check::of(name("numbers"), Ok(detail)));
                     audit.text = format!("{}\n{}", render::table(&result), render::chart(&result));
                     audit.result = Some(result);
                 }
-                Err(error) => {
-                    checks.push(Check {
-                        name: name("numbers"),
-                        passed: false,
-                        detail: error.to_string(),
-                    });
-                }
+                Err(error) => checks.push(Check::of(name("numbers"), Err(error.to_string()))),
             }
         }
         Outcome::NotOpened(reason) => {

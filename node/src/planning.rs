@@ -190,7 +190,7 @@ pub fn scenario_of(manifest: &Manifest) -> Result<StudySpec, PlanningError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use organtwin_protocol::digest::{Domain, of_value};
     use organtwin_protocol::manifest::{MANIFEST_VERSION, TwinListFacts};
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn circumstances() -> Circumstances {
+    pub(crate) fn circumstances() -> Circumstances {
         let noise = NoiseModel {
             input: 1e8,
             bootstrap: 1e14,
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn committee() -> Committee {
+    pub(crate) fn committee() -> Committee {
         Committee::new(4, 1, Passive::Refuse).unwrap()
     }
 
@@ -234,7 +234,7 @@ mod tests {
             .collect()
     }
 
-    fn manifest() -> Manifest {
+    pub(crate) fn manifest() -> Manifest {
         let plan = plan_of(&spec(), &twins(), &committee(), &circumstances()).unwrap();
         let nothing = of_value(Domain::Manifest, &0u8).unwrap();
         Manifest {

@@ -1,20 +1,23 @@
 //! Verification of a transcript: what an auditor proves from the file alone (A2).
 //!
-//! The checks run the same fold and the same study rules as a node. A check that fails says what was
-//! expected and what came; deviations that did no harm (a lying minority) pass and name the party.
+//! The checks run the same fold and the same study rules as a node. Each is one line that passes or fails; one that
+//! fails says what was expected, what came, and which statement is concerned. Deviations that did no harm (a lying
+//! minority) pass and name the party.
 
 mod ceremony;
+mod deposits;
+mod feeds;
 mod opened;
-
-use organtwin_threshold::PieceId;
 
 use std::collections::BTreeMap;
 
+use organtwin_threshold::PieceId;
+
 use crate::digest::Digest;
-use crate::fold::{Admitted, Fold, Knowledge};
+use crate::feed::FeedHead;
+use crate::fold::Fold;
 use crate::manifest::Manifest;
 use crate::roster::Roster;
-use crate::statement::Body;
 use crate::study::{self, Study};
 use crate::transcript::{TRANSCRIPT_VERSION, Transcript};
 use crate::twin::TwinList;
@@ -28,7 +31,40 @@ pub struct Check {
     pub passed: bool,
     /// What was found.
     pub detail: String,
+    /// The statement that a failed check is about, where it is about one.
+    pub statement: Option<FeedHead>,
 }
+
+/// Why a check failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// What was expected and what came.
+    what: String,
+    /// The statement concerned.
+    statement: Option<FeedHead>,
+}
+
+impl Fault {
+    /// A fault of one statement.
+    pub(crate) fn of(statement: FeedHead, what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            statement: Some(statement),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Fault {
+    fn from(what: T) -> Self {
+        Self {
+            what: what.into(),
+            statement: None,
+        }
+    }
+}
+
+/// What a check finds: a sentence, or a fault.
+pub(crate) type Verdict = Result<String, Fault>;
 
 /// What became of a study.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +103,18 @@ impl Report {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.passed)
     }
 
-    fn check(&mut self, name: impl Into<String>, outcome: Result<String, String>) -> bool {
-        let passed = outcome.is_ok();
-        let detail = outcome.unwrap_or_else(|why| why);
+    /// Adds the line of one check.
+    pub(crate) fn check(&mut self, name: impl Into<String>, verdict: Verdict) -> bool {
+        let passed = verdict.is_ok();
+        let (detail, statement) = match verdict {
+            Ok(detail) => (detail, None),
+            Err(fault) => (fault.what, fault.statement),
+        };
         self.checks.push(Check {
             name: name.into(),
             passed,
             detail,
+            statement,
         });
         passed
     }
@@ -105,15 +146,18 @@ pub(crate) struct Recombined {
 pub fn verify_bytes(bytes: &[u8]) -> Report {
     match Transcript::decode(bytes) {
         Ok(transcript) => verify(&transcript),
-        Err(error) => {
-            let mut report = Report::default();
-            report.check("encoding", Err(error.to_string()));
-            report
-        }
+        Err(error) => unreadable(&error),
     }
 }
 
-/// Verifies a transcript.
+/// The report on a file that is no transcript.
+pub fn unreadable(error: &crate::codec::CodecError) -> Report {
+    let mut report = Report::default();
+    report.check("encoding", Err(error.to_string().into()));
+    report
+}
+
+/// Verifies a transcript that was decoded strictly.
 pub fn verify(transcript: &Transcript) -> Report {
     verify_with(transcript, &opened::Threshold)
 }
@@ -124,40 +168,44 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
         TRANSCRIPT_VERSION => Ok(format!("version {TRANSCRIPT_VERSION}, strictly encoded")),
         other => Err(format!(
             "expected version {TRANSCRIPT_VERSION}, got {other}: use a matching program"
-        )),
+        )
+        .into()),
     };
     report.check("encoding", version);
     let mut fold = Fold::new(transcript.roster.clone());
-    let statements = replay(transcript, &mut fold);
-    report.check("statements", statements);
-    report.check("feeds", feeds(transcript, &fold));
-    report.check("equivocations", equivocations(transcript));
-    report.check("roster", roster_signed(&fold));
+    feeds::check(transcript, &mut fold, &mut report);
     ceremony::check(&fold, &mut report);
+    deposits::check(transcript, &fold, &mut report);
     report.check(
         "nothing else opened",
         every_opening_is_covered(transcript, &fold),
     );
     report.check("opening budget", within_budget(&fold, opening));
+    studies(transcript, &fold, opening, &mut report);
+    report
+}
+
+/// The lines of every study whose files are in the transcript.
+fn studies(transcript: &Transcript, fold: &Fold, opening: &dyn Recombine, report: &mut Report) {
     if let Some(id) = transcript.subject
-        && Study::find(&fold, &id).is_none()
+        && (Study::find(fold, &id).is_none() || transcript.files(&id).is_none())
     {
-        report.check(
-            "subject",
-            Err(format!(
-                "the transcript is about study {id}, which nobody proposed"
-            )),
+        let what = format!(
+            "the transcript is about study {id}, whose proposal or files it does not contain"
         );
+        report.check("subject", Err(what.into()));
+    }
+    let ordered = transcript
+        .studies
+        .is_sorted_by(|a, b| a.manifest < b.manifest);
+    if !ordered {
+        let what = "expected the studies' files in ascending order, each once";
+        report.check("studies", Err(what.into()));
     }
     for files in &transcript.studies {
-        let Some(study) = Study::find(&fold, &files.manifest) else {
-            report.check(
-                "studies",
-                Err(format!(
-                    "expected a proposal of study {}, got none",
-                    files.manifest
-                )),
-            );
+        let Some(study) = Study::find(fold, &files.manifest) else {
+            let what = format!("expected a proposal of study {}, got none", files.manifest);
+            report.check("studies", Err(what.into()));
             continue;
         };
         let about = transcript.subject.is_none_or(|id| id == study.id);
@@ -168,12 +216,12 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
                 files.squashed.as_ref(),
                 about,
                 opening,
-                &mut report,
+                report,
             ),
             Err(error) => {
                 report.check(
                     format!("study {}: twin list", short(&study.id)),
-                    Err(error.to_string()),
+                    Err(error.to_string().into()),
                 );
                 Outcome::Unproven
             }
@@ -186,119 +234,21 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
             });
         }
     }
-    report
 }
 
 /// The first digits of a digest, for people.
-fn short(digest: &Digest) -> String {
+pub(crate) fn short(digest: &Digest) -> String {
     digest.to_string().chars().take(12).collect()
 }
 
-/// Every statement must extend its author's feed at once: sorted, signed, chained, and within the rules.
-fn replay(transcript: &Transcript, fold: &mut Fold) -> Result<String, String> {
-    let mut previous = None;
-    for (index, signed) in transcript.statements.iter().enumerate() {
-        let admitted = fold
-            .admit(signed.clone())
-            .map_err(|refusal| format!("statement {index} of the file: {refusal}"))?;
-        if !matches!(&admitted, Admitted::Extended(hashes) if hashes.len() == 1) {
-            return Err(format!(
-                "statement {index} of the file: expected the next one of its feed, got one out of order or twice"
-            ));
-        }
-        let verified = signed
-            .clone()
-            .verify(fold.roster())
-            .map_err(|e| e.to_string())?;
-        let position = (verified.author(), verified.seq());
-        if previous.is_some_and(|previous| previous >= position) {
-            return Err(format!(
-                "statement {index} of the file: expected the order of author and number"
-            ));
-        }
-        previous = Some(position);
-    }
-    Ok(format!(
-        "{} statements: form, signatures, order, chain and feed rules hold",
-        transcript.statements.len()
-    ))
-}
-
-/// Every feed head that the file or a statement names must be there.
-fn feeds(transcript: &Transcript, fold: &Fold) -> Result<String, String> {
-    if fold.heads() != transcript.heads {
-        return Err(
-            "the feeds do not end where the transcript says: statements are missing or too many"
-                .to_owned(),
-        );
-    }
-    let mut named = 0;
-    for statement in fold.statements() {
-        let heads = match statement.body() {
-            Body::StudyProposed { manifest } => &manifest.feeds,
-            Body::PartialDecryption { feeds, .. } | Body::ResultReleased { feeds, .. } => feeds,
-            _ => continue,
-        };
-        for head in heads {
-            named += 1;
-            if fold.knows(head) != Knowledge::Known {
-                return Err(format!(
-                    "party {}'s statement {} refers to statement {} of party {}, which is not in the transcript",
-                    statement.author(),
-                    statement.seq(),
-                    head.seq,
-                    head.party
-                ));
-            }
-        }
-    }
-    Ok(format!(
-        "{} feeds, {named} references into them found",
-        fold.heads().len()
-    ))
-}
-
-fn equivocations(transcript: &Transcript) -> Result<String, String> {
-    let mut named = Vec::new();
-    for proof in &transcript.equivocations {
-        let (party, seq) = proof
-            .verify(&transcript.roster)
-            .ok_or("a proof of equivocation does not hold")?;
-        named.push(format!(
-            "party {party} signed two statements under number {seq}"
-        ));
-    }
-    Ok(if named.is_empty() {
-        "none".to_owned()
-    } else {
-        named.join("; ")
-    })
-}
-
-fn roster_signed(fold: &Fold) -> Result<String, String> {
-    let roster = fold.roster();
-    let missing: Vec<String> = roster
-        .members()
-        .iter()
-        .filter(|m| !fold.facts().roster_signed.contains_key(&m.party))
-        .map(|m| m.party.to_string())
-        .collect();
-    if missing.is_empty() {
-        Ok(format!(
-            "all {} parties signed roster {}",
-            roster.parties(),
-            short(&roster.digest())
-        ))
-    } else {
-        Err(format!(
-            "expected the signatures of all parties under the roster, missing: {}",
-            missing.join(", ")
-        ))
-    }
+/// The statement of a party with this hash, among those of its feed.
+fn statement(fold: &Fold, party: organtwin_threshold::PartyId, seq: u64) -> Option<FeedHead> {
+    let seq = usize::try_from(seq).ok()?;
+    Some(fold.feed(party).get(seq)?.head())
 }
 
 /// Every partial decryption must belong to a proposed study whose files are in the transcript.
-fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Result<String, String> {
+fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Verdict {
     let opened = fold
         .facts()
         .studies
@@ -308,9 +258,15 @@ fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Result<Stri
     for (id, facts) in opened {
         count += 1;
         if facts.proposal.is_none() || transcript.files(id).is_none() {
-            return Err(format!(
+            let what = format!(
                 "blocks of study {id} were decrypted, but the transcript does not contain the study"
-            ));
+            );
+            let first = facts.partials.iter().next();
+            let first = first.and_then(|(party, partials)| Some((party, partials.first()?)));
+            return Err(Fault {
+                what,
+                statement: first.and_then(|(party, p)| statement(fold, *party, p.seq)),
+            });
         }
     }
     Ok(format!(
@@ -319,7 +275,7 @@ fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Result<Stri
 }
 
 /// The blocks opened under each key must stay within its budget.
-fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Result<String, String> {
+fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Verdict {
     let limit = opening.opening_limit(fold.roster())?;
     let certificates = fold.facts().certificates.keys();
     let opened = certificates
@@ -327,9 +283,9 @@ fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Result<String, String>
         .max();
     let opened = opened.unwrap_or(0);
     if opened > limit {
-        return Err(format!(
-            "expected at most {limit} blocks opened under a key, got {opened}"
-        ));
+        return Err(
+            format!("expected at most {limit} blocks opened under a key, got {opened}").into(),
+        );
     }
     Ok(format!("{opened} of {limit} blocks opened"))
 }

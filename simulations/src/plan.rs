@@ -12,7 +12,7 @@ use estimate::{Estimate, Work};
 
 use crate::{
     Digest, NoiseModel, Program, SHARD_TWINS, Schema,
-    circuit::{Layout, Schedule, ScheduleError},
+    circuit::{Layout, Output, Schedule, ScheduleError},
     machine::MachineError,
 };
 
@@ -204,6 +204,20 @@ impl Plan {
     #[must_use]
     pub fn blocks(&self) -> usize {
         self.layout.blocks.len()
+    }
+
+    /// The rows whose gate is opened, in the order of the blocks. No digit of a row is opened but through its gate.
+    #[must_use]
+    pub fn gated_rows(&self) -> Vec<usize> {
+        let halves = self.layout.blocks.iter();
+        let halves = halves.flat_map(|(low, high)| [Some(*low), *high]);
+        halves
+            .flatten()
+            .filter_map(|output| match output {
+                Output::Gate { row } => Some(row),
+                Output::Digit { .. } | Output::Total { .. } => None,
+            })
+            .collect()
     }
 
     /// The number of shards of a hospital.

@@ -8,8 +8,8 @@ use organtwin_protocol::transcript::MAX_TRANSCRIPT_BYTES;
 
 use super::Common;
 use super::failure::{Failure, read_file, write_new_file};
-use super::output::{Output, bytes, table};
-use crate::audit::{self, Audit};
+use super::output::{Output, bytes};
+use crate::audit::{self, Audit, StatementRef};
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
@@ -81,18 +81,30 @@ fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
 }
 
 fn text(audit: &Audit) -> String {
-    let rows = audit.checks.iter().map(|check| {
-        let word = if check.passed { "ok" } else { "FAILED" };
-        vec![word.to_owned(), check.name.clone(), check.detail.clone()]
-    });
-    let mut text = table(&["", "check", "finding"], rows);
-    for study in &audit.studies {
-        text += &format!("\n\n{}\n{}", study.title, study.text);
+    let mut text = String::new();
+    for check in &audit.checks {
+        let word = if check.passed { "PASS" } else { "FAIL" };
+        text += &format!("{word}  {}: {}", check.name, check.detail);
+        if let Some(StatementRef {
+            party,
+            number,
+            hash,
+        }) = &check.statement
+        {
+            text += &format!(" [party {party}, statement {number}, {hash}]");
+        }
+        text.push('\n');
     }
-    let verdict = if audit.passed {
-        "every check passed"
+    for study in &audit.studies {
+        text += &format!("\n{}\n{}\n", study.title, study.text);
+    }
+    let failed = audit.checks.iter().filter(|check| !check.passed).count();
+    text + &if failed == 0 {
+        format!("\nall {} checks passed", audit.checks.len())
     } else {
-        "the audit FAILED"
-    };
-    text + "\n" + verdict
+        format!(
+            "\nthe audit FAILED: {failed} of {} checks",
+            audit.checks.len()
+        )
+    }
 }

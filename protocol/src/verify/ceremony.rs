@@ -4,37 +4,42 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, PieceId, SessionId};
 
-use super::{Report, short};
+use super::{Fault, Report, Verdict, short};
 use crate::digest::Digest;
+use crate::feed::FeedHead;
 use crate::fold::Fold;
 use crate::roster::Roster;
 use crate::statement::{Body, PieceCommitment, PieceValues, StageName};
 
+/// A value that parties state, with the statement of each.
+type Stated<V> = BTreeMap<PartyId, (V, FeedHead)>;
+
 /// The statements of one session, by author.
 #[derive(Default)]
 struct Session<'a> {
-    commitments: BTreeMap<PartyId, &'a [PieceCommitment]>,
-    echoes: BTreeMap<PartyId, Digest>,
-    roots: BTreeMap<(StageName, u16), BTreeMap<PartyId, Digest>>,
-    opened: BTreeMap<StageName, BTreeMap<PartyId, Digest>>,
-    self_tests: BTreeMap<PartyId, (Digest, &'a [PieceValues])>,
+    commitments: Stated<&'a [PieceCommitment]>,
+    echoes: Stated<Digest>,
+    roots: BTreeMap<(StageName, u16), Stated<Digest>>,
+    opened: BTreeMap<StageName, Stated<Digest>>,
+    squashed: Stated<Digest>,
+    self_tests: Stated<&'a [PieceValues]>,
 }
 
 impl<'a> Session<'a> {
     fn of(fold: &'a Fold, wanted: SessionId) -> Self {
         let mut all = Self::default();
         for statement in fold.statements() {
-            let author = statement.author();
+            let (author, head) = (statement.author(), statement.head());
             match statement.body() {
                 Body::SeedCommitted {
                     session,
                     commitments,
                     ..
                 } if *session == wanted => {
-                    all.commitments.insert(author, commitments);
+                    all.commitments.insert(author, (commitments, head));
                 }
                 Body::SeedsHeld { session, echo, .. } if *session == wanted => {
-                    all.echoes.insert(author, *echo);
+                    all.echoes.insert(author, (*echo, head));
                 }
                 Body::StageCommitted {
                     session,
@@ -42,10 +47,8 @@ impl<'a> Session<'a> {
                     roots,
                 } if *session == wanted => {
                     for root in roots {
-                        all.roots
-                            .entry((*stage, root.group))
-                            .or_default()
-                            .insert(author, root.digest);
+                        let of_group = all.roots.entry((*stage, root.group)).or_default();
+                        of_group.insert(author, (root.digest, head));
                     }
                 }
                 Body::StageOpened {
@@ -53,17 +56,16 @@ impl<'a> Session<'a> {
                     stage,
                     digest,
                 } if *session == wanted => {
-                    all.opened
-                        .entry(*stage)
-                        .or_default()
-                        .insert(author, *digest);
+                    let of_stage = all.opened.entry(*stage).or_default();
+                    of_stage.insert(author, (*digest, head));
                 }
                 Body::SelfTest {
                     session,
                     squashed,
                     pieces,
                 } if *session == wanted => {
-                    all.self_tests.insert(author, (*squashed, pieces));
+                    all.squashed.insert(author, (*squashed, head));
+                    all.self_tests.insert(author, (pieces, head));
                 }
                 _ => {}
             }
@@ -95,60 +97,49 @@ pub(super) fn check(fold: &Fold, report: &mut Report) {
         );
     }
     if certified == 0 {
-        report.check(
-            "certificate",
-            Err("expected a key certificate signed by all parties, got none".to_owned()),
-        );
+        let what = "expected a key certificate signed by all parties, got none";
+        report.check("certificate", Err(what.into()));
     }
 }
 
 /// Every step of a session: complete, and equal where parties must agree.
-fn steps(fold: &Fold, session: SessionId) -> Result<String, String> {
+fn steps(fold: &Fold, session: SessionId) -> Verdict {
     let roster = fold.roster();
     let said = Session::of(fold, session);
-    for (party, commitments) in &said.commitments {
+    for (party, (commitments, head)) in &said.commitments {
         let pieces = roster.committee().pieces_of(*party);
         if !commitments.iter().map(|c| c.piece).eq(pieces) {
-            return Err(format!(
-                "party {party} did not commit to exactly its pieces' seeds"
-            ));
+            let what = format!("party {party} did not commit to exactly its pieces' seeds");
+            return Err(Fault::of(*head, what));
         }
     }
     all_said(roster, "seed commitments", said.commitments.keys())?;
     all_equal(roster, "echo of the seed commitments", &said.echoes)?;
     for stage in [StageName::Bits, StageName::Products, StageName::Rows] {
-        all_equal(
-            roster,
-            "digest of an opened stage",
-            said.opened.get(&stage).unwrap_or(&BTreeMap::new()),
-        )?;
+        let opened = said.opened.get(&stage);
+        let what = format!("digest of the opened stage {stage:?}");
+        all_equal(roster, &what, opened.unwrap_or(&BTreeMap::new()))?;
     }
     for ((stage, group), roots) in &said.roots {
-        let values: BTreeSet<&Digest> = roots.values().collect();
-        if values.len() != 1 {
-            return Err(format!(
-                "the members of group {group} state different vectors in stage {stage:?}"
-            ));
+        if let Some(head) = odd_one(roots) {
+            let what =
+                format!("the members of group {group} state different vectors in stage {stage:?}");
+            return Err(Fault::of(head, what));
         }
     }
-    let squashed: BTreeMap<PartyId, Digest> = said
-        .self_tests
-        .iter()
-        .map(|(p, (digest, _))| (*p, *digest))
-        .collect();
-    all_equal(roster, "self-test", &squashed)?;
-    let mut values: BTreeMap<PieceId, BTreeSet<&PieceValues>> = BTreeMap::new();
-    for piece in said
-        .self_tests
-        .values()
-        .flat_map(|(_, pieces)| pieces.iter())
-    {
-        values.entry(piece.piece).or_default().insert(piece);
+    all_equal(roster, "self-test", &said.squashed)?;
+    let mut values: BTreeMap<PieceId, Stated<&PieceValues>> = BTreeMap::new();
+    for (party, (pieces, head)) in &said.self_tests {
+        for piece in *pieces {
+            let of_piece = values.entry(piece.piece).or_default();
+            of_piece.insert(*party, (piece, *head));
+        }
     }
-    if let Some((piece, _)) = values.iter().find(|(_, values)| values.len() != 1) {
-        return Err(format!(
-            "the holders of the {piece} decrypted the self-test differently"
-        ));
+    for (piece, stated) in &values {
+        if let Some(head) = odd_one(stated) {
+            let what = format!("the holders of the {piece} decrypted the self-test differently");
+            return Err(Fault::of(head, what));
+        }
     }
     Ok(
         "seeds, bits, products, rows and self-test: stated by all, equal where they must be"
@@ -160,26 +151,38 @@ fn all_said<'a>(
     roster: &Roster,
     what: &str,
     parties: impl Iterator<Item = &'a PartyId>,
-) -> Result<(), String> {
+) -> Result<(), Fault> {
     let said: BTreeSet<&PartyId> = parties.collect();
     match roster.members().iter().find(|m| !said.contains(&m.party)) {
         Some(member) => Err(format!(
             "expected the {what} of all parties, party {}'s is missing",
             member.party
-        )),
+        )
+        .into()),
         None => Ok(()),
     }
 }
 
-fn all_equal(roster: &Roster, what: &str, said: &BTreeMap<PartyId, Digest>) -> Result<(), String> {
+fn all_equal(roster: &Roster, what: &str, said: &Stated<Digest>) -> Result<(), Fault> {
     all_said(roster, what, said.keys())?;
-    let values: BTreeSet<&Digest> = said.values().collect();
-    if values.len() == 1 {
-        Ok(())
-    } else {
-        Err(format!(
-            "expected one {what} of all parties, got {}",
-            values.len()
-        ))
+    match odd_one(said) {
+        None => Ok(()),
+        Some(head) => Err(Fault::of(
+            head,
+            format!("expected one {what} of all parties, got different ones"),
+        )),
     }
+}
+
+/// A statement of the value that the fewest parties state, where they state several.
+fn odd_one<V: Ord>(said: &Stated<V>) -> Option<FeedHead> {
+    let mut by_value: BTreeMap<&V, Vec<FeedHead>> = BTreeMap::new();
+    for (value, head) in said.values() {
+        by_value.entry(value).or_default().push(*head);
+    }
+    if by_value.len() < 2 {
+        return None;
+    }
+    let fewest = by_value.into_values().min_by_key(Vec::len)?;
+    fewest.first().copied()
 }

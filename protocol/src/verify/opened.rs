@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, PieceId, SquashedBlocks};
 
-use super::{Outcome, Recombine, Recombined, Report, short};
+use super::{Fault, Outcome, Recombine, Recombined, Report, Verdict, short, statement};
 use crate::budget;
 use crate::codec::ByteString;
 use crate::digest::Digest;
 use crate::evidence::Evidence;
+use crate::feed::FeedHead;
 use crate::roster::Roster;
 use crate::shard;
-use crate::study::{self, NotOpened, Study};
-use crate::tally::{self, Agreed, PieceTally};
+use crate::statement::VerifiedStatement;
+use crate::study::{self, ManifestFault, NotOpened, Study};
+use crate::tally::{self, Agreed, PartialFault, PieceTally};
 use crate::twin::TwinList;
 
 /// The recombination of the threshold crate.
@@ -51,67 +53,155 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Outcome {
     let name = |what: &str| format!("study {}: {what}", short(&study.id));
-    let twins = study::check_manifest(study.fold(), study.manifest, list);
-    let detail = format!(
-        "{} twins: list, certificate, deposits, receipts and consent hold",
-        list.twins().len()
-    );
-    let valid = report.check(
-        name("manifest and twins"),
-        twins.map(|()| detail).map_err(|e| e.to_string()),
-    );
+    let (manifest, twins) = manifest(study, list);
+    let mut passed = report.check(name("manifest"), manifest);
+    passed &= report.check(name("twins"), twins);
     if study.facts.partials.is_empty() {
         return not_opened(study, list, report);
     }
-    let mut passed = valid & report.check(name("approvals"), approvals(study));
-    passed &= report.check(name("shards"), shards(study, list));
     let agreed = study.aggregate();
+    passed &= report.check(name("quorum"), quorum(study));
+    let faults = agreed
+        .as_ref()
+        .map(|agreed| faults(study, list, agreed))
+        .unwrap_or_default();
+    passed &= report.check(name("expiry"), expiry(study, &faults));
+    passed &= report.check(name("approvals before opening"), approved(study, &faults));
+    passed &= report.check(name("shards"), shards(study, list));
     passed &= report.check(name("aggregate"), aggregate(study, agreed.as_ref()));
     let Some(agreed) = agreed else {
         return Outcome::Unproven;
     };
     let tally = tally::pieces(study, list, &agreed);
-    passed &= report.check(name("partial decryptions"), partials(study, &tally));
+    passed &= report.check(
+        name("partial decryptions"),
+        partials(study, &faults, &tally),
+    );
     if !about {
         return Outcome::Unproven;
     }
     let values = recombined(study, &agreed, &tally, squashed, opening);
-    let detail = values.as_ref().map(|values| {
-        format!(
-            "{} blocks recombined and equal to what was released",
+    let detail = match &values {
+        Ok(values) => Ok(format!(
+            "{} blocks recombined, equal to what was released",
             values.len()
-        )
-    });
-    passed &= report.check(name("recombination"), detail.map_err(String::clone));
+        )),
+        Err(fault) => Err(fault.clone()),
+    };
+    passed &= report.check(name("recombination"), detail);
     match values {
         Ok(values) if passed => Outcome::Opened(values),
         _ => Outcome::Unproven,
     }
 }
 
+/// Whether the manifest is in order, and whether its twins are.
+fn manifest(study: &Study<'_>, list: &TwinList) -> (Verdict, Verdict) {
+    let proposal = study.facts.proposal.as_ref();
+    let proposal = proposal.and_then(|p| statement(study.fold(), study.manifest.proposer, p.seq));
+    let manifest = Ok(format!(
+        "certificate {} stands, every feed head that it names is there",
+        short(&study.manifest.certificate)
+    ));
+    let twins = Ok(format!(
+        "{} twins: the list is the manifest's; each was deposited, received by enough, and not withdrawn",
+        list.twins().len()
+    ));
+    let Err(fault) = study::check_manifest(study.fold(), study.manifest, list) else {
+        return (manifest, twins);
+    };
+    let found = Err(Fault {
+        what: fault.to_string(),
+        statement: proposal,
+    });
+    match fault {
+        ManifestFault::OtherList | ManifestFault::Ineligible { .. } => (manifest, found),
+        _ => (
+            found,
+            Err("not checked, since the manifest is not in order".into()),
+        ),
+    }
+}
+
+/// Every partial decryption that breaks a rule of the study, and which.
+fn faults(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> Vec<(PartialFault, FeedHead)> {
+    let mut faults = Vec::new();
+    for (party, partials) in &study.facts.partials {
+        for partial in partials {
+            if let Err(fault) = tally::check_partial(study, list, agreed, *party, partial) {
+                let head = FeedHead {
+                    party: *party,
+                    seq: partial.seq,
+                    hash: partial.hash,
+                };
+                faults.push((fault, head));
+            }
+        }
+    }
+    faults
+}
+
+/// The first of the faults that a line is about.
+fn first(
+    faults: &[(PartialFault, FeedHead)],
+    about: impl Fn(PartialFault) -> bool,
+) -> Result<(), Fault> {
+    match faults.iter().find(|(fault, _)| about(*fault)) {
+        None => Ok(()),
+        Some((fault, head)) => Err(Fault::of(
+            *head,
+            format!("party {}'s partial decryption: {fault}", head.party),
+        )),
+    }
+}
+
+fn expiry(study: &Study<'_>, faults: &[(PartialFault, FeedHead)]) -> Verdict {
+    first(faults, |fault| fault == PartialFault::Expired)?;
+    let proposed = study.facts.proposal.as_ref().map_or(0, |p| p.time_ms);
+    let (approvals, partials) = (&study.facts.approvals, &study.facts.partials);
+    let last = approvals.values().map(|a| a.time_ms);
+    let last = last.chain(partials.values().flatten().map(|p| p.time_ms));
+    let last = last.max().unwrap_or(proposed);
+    Ok(format!(
+        "every partial decryption came {} s or more before the expiry, by its author's clock",
+        study.manifest.expires_ms.saturating_sub(last) / 1000
+    ))
+}
+
+fn approved(study: &Study<'_>, faults: &[(PartialFault, FeedHead)]) -> Verdict {
+    first(faults, |fault| {
+        matches!(
+            fault,
+            PartialFault::NoQuorum
+                | PartialFault::NotAgreed
+                | PartialFault::Rejected
+                | PartialFault::UnknownStatements
+                | PartialFault::NotYet
+        )
+    })?;
+    Ok(format!(
+        "each of {} partial decryptions names {} approvals or more of this very manifest, all known to its author before",
+        study.facts.partials.values().map(Vec::len).sum::<usize>(),
+        study.quorum()
+    ))
+}
+
 fn not_opened(study: &Study<'_>, list: &TwinList, report: &mut Report) -> Outcome {
-    // The auditor has no clock: the latest time that any party signed stands for now.
-    let latest = study
-        .fold()
-        .statements()
-        .map(|s| s.statement().time_ms)
-        .max()
-        .unwrap_or(0);
-    let claimed: Vec<String> = study
-        .facts
-        .releases
-        .keys()
-        .map(PartyId::to_string)
-        .collect();
+    // The auditor has no clock: the latest time that any party signed stands for now. Times never decrease in a feed.
+    let roster = study.fold().roster();
+    let last = |party| study.fold().feed(party).last();
+    let latest = roster.members().iter().filter_map(|m| last(m.party));
+    let latest = latest.map(|s| s.statement().time_ms).max().unwrap_or(0);
     let name = format!("study {}: nothing opened", short(&study.id));
-    if !claimed.is_empty() {
-        report.check(
-            name,
-            Err(format!(
-                "parties {} state a result that nobody decrypted",
-                claimed.join(", ")
-            )),
-        );
+    if let Some((party, release)) = study.facts.releases.first_key_value() {
+        let what = format!("party {party} states a result that nobody decrypted");
+        let feed = study.fold().feed(*party).iter();
+        let statement = feed.rev().find(|s| s.hash() == release.hash);
+        let fault = Fault {
+            what,
+            statement: statement.map(VerifiedStatement::head),
+        };
+        report.check(name, Err(fault));
         return Outcome::Unproven;
     }
     let why = match study.not_opened(Some(list), latest) {
@@ -128,7 +218,7 @@ fn not_opened(study: &Study<'_>, list: &TwinList, report: &mut Report) -> Outcom
 }
 
 /// Any Q approvals that stood suffice here; that they came first is checked per partial decryption.
-fn approvals(study: &Study<'_>) -> Result<String, String> {
+fn quorum(study: &Study<'_>) -> Verdict {
     let parties = study
         .facts
         .approvals
@@ -140,7 +230,8 @@ fn approvals(study: &Study<'_>) -> Result<String, String> {
             "expected {} approvals before the expiry, got {}",
             study.quorum(),
             parties.len()
-        ));
+        )
+        .into());
     }
     Ok(format!(
         "parties {} approved, quorum {}",
@@ -149,42 +240,42 @@ fn approvals(study: &Study<'_>) -> Result<String, String> {
     ))
 }
 
-fn shards(study: &Study<'_>, list: &TwinList) -> Result<String, String> {
+fn shards(study: &Study<'_>, list: &TwinList) -> Verdict {
     let roster = study.fold().roster();
     let shards = shard::shards(&study.id, list);
-    let known = study
-        .facts
-        .shards
-        .keys()
-        .all(|index| (*index as usize) < shards.len());
-    if !known {
-        return Err(format!(
-            "a shard beyond the study's {} was stated",
-            shards.len()
-        ));
-    }
     let mut liars = Vec::new();
     for shard in &shards {
         let tally = tally::shard(roster, study.facts, shard);
         if tally.confirmed.is_none() {
             return Err(format!(
-                "shard {}: expected {} equal outputs, got {}",
+                "shard {}: expected {} equal outputs of distinct parties over the right inputs, got {}",
                 shard.index,
                 roster.equal_needed(),
                 tally.equal
-            ));
+            )
+            .into());
         }
         liars.extend(tally.minority);
     }
+    let beyond = study.facts.shards.iter();
+    let beyond = beyond.filter(|(index, _)| **index as usize >= shards.len());
+    liars.extend(
+        beyond
+            .flat_map(|(_, claims)| claims)
+            .map(|(party, claim)| Evidence::StudyRule {
+                party: *party,
+                statement: claim.hash,
+            }),
+    );
     Ok(format!(
-        "{} shards, each with {} equal outputs{}",
+        "{} shards, each with {} equal outputs of distinct parties{}",
         shards.len(),
         roster.equal_needed(),
         named(&liars)
     ))
 }
 
-fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Result<String, String> {
+fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Verdict {
     let needed = study.fold().roster().equal_needed();
     let agreed = agreed.ok_or_else(|| {
         format!(
@@ -200,21 +291,20 @@ fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Result<String, Strin
     ))
 }
 
-fn partials(study: &Study<'_>, tally: &PieceTally) -> Result<String, String> {
-    if let Some((party, fault)) = tally.invalid.first() {
-        return Err(format!("party {party}'s partial decryption: {fault}"));
-    }
+fn partials(study: &Study<'_>, faults: &[(PartialFault, FeedHead)], tally: &PieceTally) -> Verdict {
+    first(faults, |_| true)?;
     if !tally.complete {
         let pieces = study.fold().roster().committee().pieces();
         return Err(format!(
             "expected accepted values of {} pieces, got {}",
             pieces.len(),
             tally.accepted.len()
-        ));
+        )
+        .into());
     }
     let parties = study.facts.partials.len();
     Ok(format!(
-        "{parties} parties decrypted after the quorum stood, every piece accepted{}",
+        "{parties} parties decrypted, every piece accepted{}",
         named(&tally.evidence)
     ))
 }
@@ -225,40 +315,45 @@ fn recombined(
     tally: &PieceTally,
     squashed: Option<&ByteString>,
     opening: &dyn Recombine,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, Fault> {
     let squashed = squashed.ok_or("the squashed ciphertexts are missing")?;
     let opened = opening.recombine(study.fold().roster(), squashed.as_slice(), &tally.accepted)?;
     if opened.squashed != agreed.squashed {
         return Err(format!(
             "expected squashed bytes {}, got {}",
             agreed.squashed, opened.squashed
-        ));
+        )
+        .into());
     }
     if opened.values.len() != agreed.blocks as usize {
         return Err(format!(
             "expected {} blocks, got {}",
             agreed.blocks,
             opened.values.len()
-        ));
+        )
+        .into());
     }
     let releases = &study.facts.releases;
     let right =
         |digest: &Digest, values: &[u8]| *digest == agreed.squashed && values == opened.values;
-    if let Some((party, _)) = releases
+    if let Some((party, release)) = releases
         .iter()
         .find(|(_, r)| !right(&r.squashed, &r.values))
     {
-        return Err(format!(
-            "party {party} released other values than the partial decryptions yield"
-        ));
+        let feed = study.fold().feed(*party).iter();
+        let statement = feed.rev().find(|s| s.hash() == release.hash);
+        return Err(Fault {
+            what: format!("party {party} released other values than the partial decryptions yield"),
+            statement: statement.map(VerifiedStatement::head),
+        });
     }
     if releases.is_empty() {
-        return Err("nobody released the result".to_owned());
+        return Err("nobody released the result".into());
     }
     Ok(opened.values)
 }
 
-fn named(evidence: &[Evidence]) -> String {
+pub(super) fn named(evidence: &[Evidence]) -> String {
     let parties: BTreeSet<PartyId> = evidence.iter().flat_map(Evidence::accused).collect();
     if parties.is_empty() {
         return String::new();

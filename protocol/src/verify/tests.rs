@@ -2,7 +2,7 @@ use super::*;
 use crate::codec::ByteString;
 use crate::fold::Refusal;
 use crate::scene::{BLOCKS, MadeUp, Scene, blob, identity, party, piece_values, squashed_bytes};
-use crate::statement::{PieceValues, SignedStatement, Statement};
+use crate::statement::{Body, PieceValues, SignedStatement, Statement};
 use crate::transcript::ExportError;
 
 fn audit(transcript: &Transcript) -> Report {
@@ -407,7 +407,7 @@ fn an_equivocation_travels_in_the_transcript_and_names_its_party() {
         report
             .checks
             .iter()
-            .any(|c| c.name == "equivocations" && c.detail.contains("party 4"))
+            .any(|c| c.name == "forks" && c.detail.contains("party 4"))
     );
 }
 
