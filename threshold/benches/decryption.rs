@@ -7,8 +7,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use organtwin_threshold::dealt::{Dealt, deal};
 use organtwin_threshold::{
-    BatchId, Committee, Label, ParameterSet, PartyId, Passive, Seed, SquashedBlocks, agree,
-    recombine, squash,
+    BatchId, Collector, Committee, Label, Offer, ParameterSet, PartyId, PartySet, Passive,
+    PieceSeeds, Resharing, Seed, SessionId, SquashedBlocks, agree, recombine, squash,
 };
 use tfhe::shortint::noise_squashing::{NoiseSquashingKey, NoiseSquashingPrivateKey};
 use tfhe::shortint::{ClientKey, ServerKey};
@@ -48,6 +48,48 @@ fn sixteen_bits() -> SquashedBlocks {
         .expect("blocks")
         .digest();
     SquashedBlocks::restore(&bytes, 4097, digest).expect("blocks")
+}
+
+/// One old party cuts its pieces, one new party takes all of them: what a node computes in a change.
+fn reshare(c: &mut Criterion) {
+    let dealt = four_parties();
+    let five = Committee::new(5, 1, Passive::Refuse).expect("a committee of five");
+    let change = Resharing {
+        from: committee(),
+        to: five.clone(),
+        session: SessionId::new([4; 32]),
+        epoch: 1,
+        excused: PartySet::EMPTY,
+    };
+    let seeds = |me: PartyId| {
+        let root = Seed::new([3; 32]);
+        let seeds = five.pieces_of(me);
+        let seeds = seeds.map(|piece| (piece, root.derive(&Label::new("new").piece(piece))));
+        PieceSeeds::new(&five, me, seeds.collect()).expect("seeds")
+    };
+    c.bench_function("reshare n=4 to n=5, all parties", |b| {
+        b.iter(|| {
+            let offers: Vec<Offer> = dealt
+                .shares
+                .iter()
+                .map(|share| share.reshare(&change).expect("an offer"))
+                .collect();
+            let accepted: BTreeMap<_, _> = offers.iter().flat_map(Offer::digests).collect();
+            for me in five.parties().iter() {
+                let key = dealt.info.digest;
+                let params = dealt.info.params;
+                let mut collector =
+                    Collector::new(&change, me, params, key, accepted.clone()).expect("a member");
+                for old in collector.missing() {
+                    let parcel = offers.iter().find_map(|offer| offer.parcel(old, me));
+                    collector
+                        .take(old, &parcel.expect("a holder"))
+                        .expect("what was accepted");
+                }
+                black_box(collector.combine(seeds(me)).expect("a share"));
+            }
+        });
+    });
 }
 
 fn open(c: &mut Criterion) {
@@ -117,5 +159,5 @@ fn squashing(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, open, batches, squashing);
+criterion_group!(benches, open, reshare, batches, squashing);
 criterion_main!(benches);

@@ -67,15 +67,18 @@ pub enum CommitteeError {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCommittee {
-    n: u8,
+    parties: PartySet,
     t: u8,
     security: Security,
 }
 
 /// `n` parties of which at most `t` are corrupt; any `t+1` can decrypt, `t` learn nothing.
+///
+/// The parties keep their numbers for life, so the numbers of a later committee may have gaps.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "RawCommittee", into = "RawCommittee")]
 pub struct Committee {
+    parties: PartySet,
     n: u8,
     t: u8,
     security: Security,
@@ -91,6 +94,20 @@ impl Committee {
     /// # Errors
     /// Refuses sizes without a table and, unless allowed, committees with passive security only.
     pub fn new(n: u8, t: u8, passive: Passive) -> Result<Self, CommitteeError> {
+        if n > PartyId::MAX {
+            return Err(CommitteeError::Size(n));
+        }
+        Self::over(PartySet::first(n), t, passive)
+    }
+
+    /// Forms the committee of any `parties` with threshold `t`.
+    ///
+    /// The families are those of the parties `1..=n`, with each party in the place of its rank.
+    ///
+    /// # Errors
+    /// Refuses sizes without a table and, unless allowed, committees with passive security only.
+    pub fn over(parties: PartySet, t: u8, passive: Passive) -> Result<Self, CommitteeError> {
+        let n = u8::try_from(parties.len()).unwrap_or(u8::MAX);
         if !(3..=12).contains(&n) {
             return Err(CommitteeError::Size(n));
         }
@@ -101,34 +118,41 @@ impl Committee {
             return Err(CommitteeError::Threshold { n, t });
         }
         let size = usize::from(t);
-        let pieces = PartySet::subsets(n, size)
+        // Selecting by rank keeps the lexicographic order.
+        let select = |sets: Vec<PartySet>| -> Vec<PartySet> {
+            sets.into_iter().map(|set| parties.select(set)).collect()
+        };
+        let pieces = select(PartySet::subsets(n, size))
             .into_iter()
             .map(PieceId::without)
             .collect();
         if let Some(row) = families::row(n, t) {
             return Ok(Self {
+                parties,
                 n,
                 t,
                 security: Security::Active,
                 pieces,
-                lin: families::sets(row.lin),
-                quad: families::sets(row.quad),
-                live: families::sets(row.live),
+                lin: select(families::sets(row.lin)),
+                quad: select(families::sets(row.quad)),
+                live: select(families::sets(row.live)),
             });
         }
         if passive == Passive::Refuse {
             return Err(CommitteeError::PassiveOnly { n, t });
         }
         // Nobody checks a group vector here, so one member is enough; t+1 single parties cover.
-        let lin: Vec<PartySet> = PartySet::subsets(n, 1).into_iter().take(size + 1).collect();
+        let mut lin = select(PartySet::subsets(n, 1));
+        lin.truncate(size + 1);
         Ok(Self {
+            parties,
             n,
             t,
             security: Security::Passive,
             pieces,
             live: lin.clone(),
             lin,
-            quad: PartySet::subsets(n, usize::from(n) - 2 * size),
+            quad: select(PartySet::subsets(n, usize::from(n) - 2 * size)),
         })
     }
 
@@ -153,7 +177,7 @@ impl Committee {
     /// Returns all parties.
     #[must_use]
     pub const fn parties(&self) -> PartySet {
-        PartySet::first(self.n)
+        self.parties
     }
 
     /// Lists all pieces in lexicographic order of the sets that lack them.
@@ -195,11 +219,14 @@ impl TryFrom<RawCommittee> for Committee {
             Security::Active => Passive::Refuse,
             Security::Passive => Passive::Allow,
         };
-        let committee = Self::new(raw.n, raw.t, passive)?;
+        let committee = Self::over(raw.parties, raw.t, passive)?;
         if committee.security == raw.security {
             Ok(committee)
         } else {
-            Err(CommitteeError::PassiveOnly { n: raw.n, t: raw.t })
+            Err(CommitteeError::PassiveOnly {
+                n: committee.n,
+                t: committee.t,
+            })
         }
     }
 }
@@ -207,7 +234,7 @@ impl TryFrom<RawCommittee> for Committee {
 impl From<Committee> for RawCommittee {
     fn from(committee: Committee) -> Self {
         Self {
-            n: committee.n,
+            parties: committee.parties,
             t: committee.t,
             security: committee.security,
         }
@@ -218,28 +245,57 @@ impl From<Committee> for RawCommittee {
 mod tests {
     use super::*;
 
+    /// All committees, each over the parties from 1 and over parties with gaps up to 16.
     fn all() -> Vec<Committee> {
         let mut all = Vec::new();
         for n in 3..=12 {
+            let spread = (0..n).map(|i| PartyId::new(16 - i - i * (16 - n) / n).unwrap());
             for t in 1..=(n - 1) / 2 {
                 all.push(Committee::new(n, t, Passive::Allow).unwrap());
+                all.push(Committee::over(spread.clone().collect(), t, Passive::Allow).unwrap());
             }
         }
         all
+    }
+
+    fn subsets(committee: &Committee, size: usize) -> Vec<PartySet> {
+        PartySet::subsets(committee.n(), size)
+            .into_iter()
+            .map(|set| committee.parties().select(set))
+            .collect()
+    }
+
+    #[test]
+    fn a_committee_with_gaps_is_the_first_one_relabelled() {
+        let parties: PartySet = [2, 3, 7, 11, 16]
+            .into_iter()
+            .filter_map(PartyId::new)
+            .collect();
+        let plain = Committee::new(5, 1, Passive::Refuse).unwrap();
+        let gaps = Committee::over(parties, 1, Passive::Refuse).unwrap();
+        assert_eq!((gaps.n(), gaps.parties()), (5, parties));
+        assert!(gaps.pieces().is_sorted());
+        for family in [Family::Lin, Family::Quad, Family::Live] {
+            let relabelled = plain.family(family).iter().map(|set| parties.select(*set));
+            assert!(gaps.family(family).iter().copied().eq(relabelled));
+        }
+        let text = serde_json::to_string(&gaps).unwrap();
+        assert_eq!(serde_json::from_str::<Committee>(&text).unwrap(), gaps);
+        assert_ne!(gaps, plain);
     }
 
     #[test]
     fn any_t_plus_one_parties_hold_all_pieces_and_any_t_miss_one() {
         for committee in all() {
             let t = usize::from(committee.t());
-            for coalition in PartySet::subsets(committee.n(), t + 1) {
+            for coalition in subsets(&committee, t + 1) {
                 let missing = committee
                     .pieces()
                     .iter()
                     .filter(|piece| coalition.iter().all(|party| !piece.is_held_by(party)));
                 assert_eq!(missing.count(), 0);
             }
-            for coalition in PartySet::subsets(committee.n(), t) {
+            for coalition in subsets(&committee, t) {
                 let missing = committee
                     .pieces()
                     .iter()
@@ -310,9 +366,9 @@ mod tests {
 
     #[test]
     fn a_committee_on_the_wire_cannot_claim_more_security_than_it_has() {
-        let text = r#"{"n":3,"t":1,"security":"active"}"#;
+        let text = r#"{"parties":7,"t":1,"security":"active"}"#;
         assert!(serde_json::from_str::<Committee>(text).is_err());
-        let text = r#"{"n":4,"t":1,"security":"active"}"#;
+        let text = r#"{"parties":15,"t":1,"security":"active"}"#;
         assert_eq!(serde_json::from_str::<Committee>(text).unwrap().n(), 4);
     }
 }

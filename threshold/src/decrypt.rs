@@ -310,35 +310,56 @@ pub fn agree<'a, T: Eq>(
     piece: PieceId,
     stated: &'a BTreeMap<PartyId, T>,
 ) -> Result<Agreed<'a, T>, AgreementError> {
-    let needed = needed_for_agreement(committee, piece);
-    let holders = committee.holders(piece);
-    let held = || stated.iter().filter(|(party, _)| holders.contains(**party));
-    let speakers: PartySet = held().map(|(party, _)| *party).collect();
-    let supporters = |value: &T| held().filter(|(_, other)| *other == value).count();
-    if let Some((_, value)) = held().find(|(_, value)| supporters(value) >= needed) {
-        let differing = held()
-            .filter(|(_, other)| *other != value)
-            .map(|(party, _)| *party)
-            .collect();
-        return Ok(Agreed { value, differing });
+    let rule = Rule {
+        security: committee.security(),
+        holders: committee.holders(piece),
+        needed: needed_for_agreement(committee, piece),
+    };
+    rule.apply(piece, stated)
+}
+
+/// Who may speak about a piece, and how many of them must say the same.
+pub(crate) struct Rule {
+    pub(crate) security: Security,
+    pub(crate) holders: PartySet,
+    pub(crate) needed: usize,
+}
+
+impl Rule {
+    pub(crate) fn apply<'a, T: Eq>(
+        &self,
+        piece: PieceId,
+        stated: &'a BTreeMap<PartyId, T>,
+    ) -> Result<Agreed<'a, T>, AgreementError> {
+        let (needed, holders) = (self.needed, self.holders);
+        let held = || stated.iter().filter(|(party, _)| holders.contains(**party));
+        let speakers: PartySet = held().map(|(party, _)| *party).collect();
+        let supporters = |value: &T| held().filter(|(_, other)| *other == value).count();
+        if let Some((_, value)) = held().find(|(_, value)| supporters(value) >= needed) {
+            let differing = held()
+                .filter(|(_, other)| *other != value)
+                .map(|(party, _)| *party)
+                .collect();
+            return Ok(Agreed { value, differing });
+        }
+        let missing = holders.difference(speakers);
+        // A passive committee has no majority: one difference settles it.
+        let split = held().any(|(_, a)| held().any(|(_, b)| a != b));
+        let disputed = missing.is_empty() || (self.security == Security::Passive && split);
+        Err(if disputed {
+            AgreementError::Disputed {
+                piece,
+                needed,
+                holders: speakers,
+            }
+        } else {
+            AgreementError::Waiting {
+                piece,
+                needed,
+                missing,
+            }
+        })
     }
-    let missing = holders.difference(speakers);
-    // A passive committee has no majority: one difference settles it.
-    let split = held().any(|(_, a)| held().any(|(_, b)| a != b));
-    let disputed = missing.is_empty() || (committee.security() == Security::Passive && split);
-    Err(if disputed {
-        AgreementError::Disputed {
-            piece,
-            needed,
-            holders: speakers,
-        }
-    } else {
-        AgreementError::Waiting {
-            piece,
-            needed,
-            missing,
-        }
-    })
 }
 
 #[cfg(test)]

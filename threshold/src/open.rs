@@ -288,6 +288,12 @@ impl PieceSeeds {
         self.0.get(&piece)
     }
 
+    /// Puts another seed in the place of one, as a damaged share would have it.
+    #[cfg(test)]
+    pub(crate) fn replace_for_test(&mut self, piece: PieceId, seed: Seed) {
+        self.0.insert(piece, seed);
+    }
+
     /// Lists the seeds in the order of their pieces.
     pub fn iter(&self) -> impl Iterator<Item = (PieceId, &Seed)> {
         self.0.iter().map(|(piece, seed)| (*piece, seed))

@@ -34,7 +34,9 @@ impl PartyId {
         self.0
     }
 
-    /// Returns the position in a list of all parties, counted from 0.
+    /// Returns the number less one: the position in a list of the parties 1 to n.
+    ///
+    /// In a committee with gaps in its numbers use [`PartySet::rank`].
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0) - 1
@@ -159,6 +161,31 @@ impl PartySet {
             .filter(move |party| self.contains(*party))
     }
 
+    /// Returns this set without `party`.
+    #[must_use]
+    pub const fn without(self, party: PartyId) -> Self {
+        Self(self.0 & !party.bit())
+    }
+
+    /// Returns the position of `party` among the members in ascending order, counted from 0.
+    #[must_use]
+    pub fn rank(self, party: PartyId) -> Option<usize> {
+        self.contains(party)
+            .then(|| self.iter().take_while(|other| *other < party).count())
+    }
+
+    /// Returns the members whose ranks, counted from 1, are the numbers in `ranks`.
+    ///
+    /// So a set of the parties `1..=n` is carried over to `n` other parties, in order.
+    #[must_use]
+    pub fn select(self, ranks: Self) -> Self {
+        let chosen = (1..=PartyId::MAX).zip(self.iter());
+        chosen
+            .filter(|(rank, _)| ranks.contains(PartyId(*rank)))
+            .map(|(_, party)| party)
+            .collect()
+    }
+
     /// Lists all subsets of `{1, ..., n}` with `size` members, in lexicographic order.
     #[must_use]
     pub fn subsets(n: u8, size: usize) -> Vec<Self> {
@@ -265,6 +292,17 @@ mod tests {
         let pairs = PartySet::subsets(4, 2);
         let expected = [[1, 2], [1, 3], [1, 4], [2, 3], [2, 4], [3, 4]];
         assert_eq!(pairs, expected.iter().map(|p| set(p)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn ranks_and_members_correspond() {
+        let parties = set(&[2, 5, 9, 16]);
+        for (rank, party) in parties.iter().enumerate() {
+            assert_eq!(parties.rank(party), Some(rank));
+        }
+        assert_eq!(parties.rank(set(&[3]).iter().next().unwrap()), None);
+        assert_eq!(parties.select(set(&[1, 3, 4])), set(&[2, 9, 16]));
+        assert_eq!(PartySet::first(7).select(set(&[2, 7])), set(&[2, 7]));
     }
 
     #[test]
