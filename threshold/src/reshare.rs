@@ -6,7 +6,8 @@
 
 mod collector;
 mod offer;
-#[cfg(all(test, feature = "insecure-test-parameters"))]
+#[cfg(test)]
+#[cfg(feature = "insecure-test-parameters")]
 mod tests;
 
 use std::collections::BTreeMap;
