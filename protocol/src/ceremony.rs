@@ -5,6 +5,8 @@
 //! caller; [`step`] sees their digests only, in [`Local`]. A ceremony that crashes is aborted, since its
 //! secrets are gone, and is started again under a new session (C9).
 
+pub mod blame;
+pub mod replay;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,7 @@ use crate::fold::Fold;
 use crate::roster::Roster;
 use crate::statement::{Body, GroupDigest, PieceValues, StageName};
 
-pub use session::{Said, attempt_to_join, find};
+pub use session::{GivenUp, Published, Said, aborted, attempt_to_join, find};
 
 /// The stages in their order.
 pub const STAGES: [StageName; 3] = [StageName::Bits, StageName::Products, StageName::Rows];
@@ -168,14 +170,15 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
     if let Some(certificate) = said.certificate(fold) {
         return Ok(Step::Done { certificate });
     }
-    if let Some((by, reason)) = said.aborted.first_key_value() {
+    if let Some((by, given_up)) = said.aborted.first_key_value() {
         return Ok(Step::Aborted {
             session,
             by: *by,
-            reason: reason.clone(),
+            reason: given_up.reason.clone(),
         });
     }
     let view = View {
+        fold,
         roster,
         me,
         session,
@@ -230,6 +233,7 @@ pub fn mask_commitment(
 }
 
 struct View<'a> {
+    fold: &'a Fold,
     roster: &'a Roster,
     me: PartyId,
     session: SessionId,
@@ -285,6 +289,7 @@ impl View<'_> {
             {
                 return Ok(Some(self.blame(
                     *party,
+                    said.hash,
                     "did not commit to exactly the seeds of its pieces",
                 )));
             }
@@ -320,14 +325,23 @@ impl View<'_> {
             if committed != Some(mask_commitment(self.session, *party, &said.mask_reveal)?) {
                 return Ok(Some(self.blame(
                     *party,
+                    said.hash,
                     "revealed another mask share than it had committed to",
                 )));
             }
-            if said.echo != echo {
-                return Ok(Some(self.blame(
-                    *party,
-                    "echoed other seed commitments than those received here",
-                )));
+            if said.echo != echo && *party != self.me {
+                // Either lies, or a third party committed differently to both: then it has forked its feed.
+                let mine = self
+                    .said
+                    .held
+                    .get(&self.me)
+                    .map_or(said.hash, |own| own.hash);
+                let pair = Evidence::Pair {
+                    statements: [mine, said.hash],
+                    parties: [self.me, *party],
+                };
+                let what = format!("party {party} echoed other seed commitments");
+                return Ok(Some(self.abort(&what, Some(pair))));
             }
         }
         if !self.local.begun {
@@ -357,6 +371,12 @@ impl View<'_> {
         if let Some(wait) = self.wait_for(Phase::Stage(stage), committed) {
             return Ok(Some(wait));
         }
+        for (party, said) in committed {
+            if !blame::names_own_groups(self.roster, stage, *party, &said.roots) {
+                let what = "did not commit to the vectors of exactly its groups";
+                return Ok(Some(self.blame(*party, said.hash, what)));
+            }
+        }
         let mut roots = Vec::new();
         for (index, group) in (0u16..).zip(family(self.roster, stage)) {
             let stated = |party: PartyId| {
@@ -368,13 +388,6 @@ impl View<'_> {
                 ))
             };
             let said: Vec<_> = group.iter().filter_map(stated).collect();
-            if said.len() != group.len() {
-                let silent = group.iter().find(|party| stated(*party).is_none());
-                let party = silent.unwrap_or(self.me);
-                return Ok(Some(
-                    self.blame(party, "did not commit to the vectors of all its groups"),
-                ));
-            }
             let Some((first, hash, root)) = said.first().copied() else {
                 continue;
             };
@@ -480,7 +493,11 @@ impl View<'_> {
                 values,
             }),
             Some(false) => {
-                Some(self.abort("the key does not decrypt what was encrypted under it", None))
+                let unsound = Evidence::Unsound {
+                    session: self.session,
+                };
+                let what = "the key does not decrypt what was encrypted under it";
+                Some(self.abort(what, Some(unsound)))
             }
             Some(true) => None,
         }
@@ -559,11 +576,8 @@ impl View<'_> {
         Some(self.abort(&format!("party {other} {what}"), Some(evidence)))
     }
 
-    fn blame(&self, party: PartyId, what: &str) -> Step {
-        let evidence = Evidence::Claim {
-            party,
-            what: what.to_owned(),
-        };
+    fn blame(&self, party: PartyId, statement: Digest, what: &str) -> Step {
+        let evidence = Evidence::CeremonyRule { party, statement };
         self.abort(&format!("party {party} {what}"), Some(evidence))
     }
 
@@ -584,6 +598,16 @@ impl View<'_> {
             _ => return step,
         };
         let live = self.local.session == Some(self.session);
+        // F4: what a party says after its feed has ended counts for nothing; nobody need wait for it.
+        if let Some(ended) = absent
+            .iter()
+            .find(|party| self.fold.ended(**party).is_some())
+            && live
+        {
+            let proof = self.fold.equivocations().find(|(party, ..)| party == ended);
+            let evidence = proof.map(|(party, seq, proof)| proof.evidence(party, seq));
+            return self.abort(&format!("party {ended}'s feed ended"), evidence);
+        }
         if !live || waited <= self.local.patience_ms || absent.is_empty() {
             return step;
         }

@@ -1,6 +1,6 @@
 //! Evidence: facts about a deviating party that anyone with the roster can check.
 
-use organtwin_threshold::PartyId;
+use organtwin_threshold::{PartyId, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -36,7 +36,28 @@ pub enum Evidence {
         /// The hash of its statement.
         statement: Digest,
     },
-    /// Two parties' statements about one group's vector differ; one of them lies.
+    /// The party's statement breaks a rule of its ceremony session; the feeds alone show it.
+    CeremonyRule {
+        /// The party.
+        party: PartyId,
+        /// The hash of its statement.
+        statement: Digest,
+    },
+    /// The party's statement differs from what the published seeds of its aborted session give.
+    Replay {
+        /// The session.
+        session: SessionId,
+        /// The party.
+        party: PartyId,
+        /// The hash of its statement.
+        statement: Digest,
+    },
+    /// All parties agree on a session's steps and yet what came out is unsound; only a replay shows who lied.
+    Unsound {
+        /// The session.
+        session: SessionId,
+    },
+    /// Two parties' statements about one value differ; one of them lies.
     Pair {
         /// The two statements' hashes.
         statements: [Digest; 2],
@@ -59,8 +80,11 @@ impl Evidence {
             Self::Equivocation { party, .. }
             | Self::Minority { party, .. }
             | Self::StudyRule { party, .. }
+            | Self::CeremonyRule { party, .. }
+            | Self::Replay { party, .. }
             | Self::Claim { party, .. } => vec![*party],
             Self::Pair { parties, .. } => parties.to_vec(),
+            Self::Unsound { .. } => Vec::new(),
         }
     }
 }

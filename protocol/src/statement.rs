@@ -88,6 +88,16 @@ pub struct PieceCommitment {
     pub commitment: Digest,
 }
 
+/// A published seed share of an aborted session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PieceShare {
+    /// The piece.
+    pub piece: PieceId,
+    /// The author's contribution to the piece's seed, 32 bytes.
+    pub share: Digest,
+}
+
 /// A party's partial decryption of consecutive blocks under one piece.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,6 +196,15 @@ pub enum Body {
         reason: String,
         /// What proves whose fault it is, if anything does.
         evidence: Option<Evidence>,
+    },
+    /// The author publishes its seed shares of a session that it gave up, so that anyone can replay it.
+    SeedsPublished {
+        /// The session.
+        session: SessionId,
+        /// One share per piece that the author committed to, ascending.
+        shares: Vec<PieceShare>,
+        /// Its part of the mask seed.
+        mask: Digest,
     },
     /// The author asks for a joint input mask.
     BatchRequested {

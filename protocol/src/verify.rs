@@ -4,6 +4,7 @@
 //! fails says what was expected, what came, and which statement is concerned. Deviations that did no harm (a lying
 //! minority) pass and name the party.
 
+mod blame;
 mod ceremony;
 mod deposits;
 mod feeds;
@@ -175,6 +176,7 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     let mut fold = Fold::new(transcript.roster.clone());
     feeds::check(transcript, &mut fold, &mut report);
     ceremony::check(&fold, &mut report);
+    blame::check(&fold, &mut report);
     deposits::check(transcript, &fold, &mut report);
     report.check(
         "nothing else opened",

@@ -99,10 +99,10 @@ impl Consortium {
         }
     }
 
-    /// Makes one party a liar.
+    /// Gives a party one more deviation.
     #[must_use]
-    pub fn with_liar(mut self, number: u8, lie: Lie) -> Self {
-        self.get(number).lie = Some(lie);
+    pub fn with_liar(mut self, number: u8, lie: impl Into<Lie>) -> Self {
+        self.get(number).liar.learn(lie.into());
         self
     }
 
@@ -167,12 +167,29 @@ impl Consortium {
             } else if quiet < seconds {
                 quiet += 1;
                 self.now_ms += 1000;
+                self.compare_feeds();
                 self.act_all();
             } else {
                 return false;
             }
         }
         true
+    }
+
+    /// Every party sends every other the statements that it lacks.
+    fn compare_feeds(&mut self) {
+        for one in self.parties.values() {
+            for other in self.parties.values().filter(|other| other.me != one.me) {
+                for statement in one.fold.missing_from(&other.fold.heads(), usize::MAX) {
+                    let envelope = Envelope {
+                        from: one.me,
+                        to: other.me,
+                        message: Message::Statement(statement.clone()),
+                    };
+                    self.network.send(self.now_ms, envelope);
+                }
+            }
+        }
     }
 
     fn act_all(&mut self) {

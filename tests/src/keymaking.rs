@@ -1,21 +1,24 @@
 //! Executes the steps of the key ceremony.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use organtwin_protocol::ceremony::{self, Step};
+use organtwin_protocol::ceremony::replay::{Finding, Replay};
+use organtwin_protocol::ceremony::{self, Step, blame};
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::evidence::Evidence;
-use organtwin_protocol::statement::{Body, GroupDigest, PieceCommitment, PieceValues, StageName};
+use organtwin_protocol::fold::Fold;
+use organtwin_protocol::statement::{
+    Body, GroupDigest, PieceCommitment, PieceShare, PieceValues, StageName,
+};
 use organtwin_simulations::Engine;
 use organtwin_threshold::{
-    KeyCeremony, Label, PartyId, PieceId, PieceSeeds, SeedShare, SessionId, Stage, combine_seed,
+    KeyCeremony, PartyId, PieceId, PieceSeeds, SeedShare, SessionId, Stage, combine_seed,
     recombine, seed_commitment,
 };
 
-use crate::liar::Lie;
 use crate::network::{Ask, Message};
-use crate::party::{Key, Party, Session};
+use crate::party::{Kept, Key, Party, Session};
 
 fn of(stage: StageName) -> Stage {
     match stage {
@@ -23,6 +26,28 @@ fn of(stage: StageName) -> Stage {
         StageName::Products => Stage::Products,
         StageName::Rows => Stage::Rows,
     }
+}
+
+/// What a replay shows. It is a function of the statements, so that it is computed once for all parties.
+#[must_use]
+pub fn replayed(fold: &Fold, session: SessionId) -> Option<Vec<Finding>> {
+    static KNOWN: Mutex<BTreeMap<Digest, Vec<Finding>>> = Mutex::new(BTreeMap::new());
+    let replay = Replay::of(fold, session).ok()?;
+    let places = fold.facts().sessions.get(&session)?.iter();
+    let hashes = places.flat_map(|(author, seq)| {
+        let seq = usize::try_from(*seq).expect("a short feed");
+        *fold.feed(*author)[seq].hash().as_bytes()
+    });
+    let name = of_blob(&hashes.collect::<Vec<u8>>());
+    if let Some(known) = KNOWN.lock().expect("no thread panics with it").get(&name) {
+        return Some(known.clone());
+    }
+    let findings = replay
+        .run(&|_, _| true)
+        .expect("a replay of what this machine computed");
+    let mut known = KNOWN.lock().expect("no thread panics with it");
+    known.insert(name, findings.clone());
+    Some(findings)
 }
 
 impl Party {
@@ -37,8 +62,8 @@ impl Party {
                 .expect("a certificate has an encoding");
             let goes_on = match step {
                 Step::Idle | Step::Wait { .. } => false,
-                Step::Aborted { .. } => {
-                    self.session = Session::default();
+                Step::Aborted { session, .. } => {
+                    self.give_up(session);
                     false
                 }
                 Step::State(body) => {
@@ -74,6 +99,59 @@ impl Party {
                 }
             };
             if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Keeps what may have to be published of a session that was given up, and forgets the rest.
+    fn give_up(&mut self, session: SessionId) {
+        let ended = std::mem::take(&mut self.session);
+        if let Some(mask) = self.local.mask_share.take()
+            && self.local.session == Some(session)
+        {
+            self.blame.held = Some(session);
+            self.kept = Some(Kept {
+                session,
+                own: ended.own,
+                mask,
+            });
+        }
+    }
+
+    /// Publishes, replays and accuses after a session was given up.
+    pub(crate) fn assign_blame(&mut self, now_ms: u64) {
+        for _ in 0..64 {
+            let said = self.fold.feed(self.me).len();
+            let step = blame::step(&self.fold, self.me, &self.blame).expect("it has an encoding");
+            match step {
+                blame::Step::Rest => return,
+                blame::Step::State(body) => {
+                    self.say(now_ms, body).expect("the own step is allowed");
+                }
+                blame::Step::Publish { session } => {
+                    let kept = self.kept.take().expect("shares that are held");
+                    assert_eq!(kept.session, session);
+                    self.blame.held = None;
+                    let share = |(piece, share): (&PieceId, &SeedShare)| PieceShare {
+                        piece: *piece,
+                        share: Digest::new(*share.expose()),
+                    };
+                    let body = Body::SeedsPublished {
+                        session,
+                        shares: kept.own.iter().map(share).collect(),
+                        mask: kept.mask,
+                    };
+                    self.say(now_ms, body).expect("the own step is allowed");
+                    continue;
+                }
+                blame::Step::Replay { session } => {
+                    let findings = replayed(&self.fold, session).expect("all have published");
+                    self.blame.replayed.push((session, findings));
+                    continue;
+                }
+            }
+            if self.fold.feed(self.me).len() == said {
                 return;
             }
         }
@@ -119,10 +197,7 @@ impl Party {
                 .iter()
                 .filter(|(piece, _)| piece.is_held_by(*party))
             {
-                let mut secret = *share.expose();
-                if let Some(lie) = self.lie {
-                    secret = lie.secret(Lie::SeedShare, secret);
-                }
+                let secret = self.liar.seed_share(*party, *share.expose());
                 self.out
                     .push((*party, Message::SeedShare(session, *piece, secret)));
             }
@@ -220,10 +295,7 @@ impl Party {
                 let bytes = keygen
                     .group_chunk(of(stage), index, chunk)
                     .expect("an own group");
-                match self.lie {
-                    Some(lie) => lie.bytes(Lie::Vector(stage), bytes),
-                    None => bytes,
-                }
+                self.liar.vector(stage, bytes)
             });
             let chunks: Vec<Vec<u8>> = chunks.collect();
             let leaves: Vec<Digest> = chunks.iter().map(|bytes| of_blob(bytes)).collect();
@@ -263,12 +335,8 @@ impl Party {
                 if expected == Some(of_blob(&bytes)) {
                     self.session.chunks.insert((stage, group, chunk), bytes);
                 } else {
-                    self.local.caught.push(Evidence::Claim {
-                        party: from,
-                        what: format!(
-                            "sent chunk {chunk} of group {group} that does not match its hash"
-                        ),
-                    });
+                    // Another member is asked (C6); nothing that was signed shows what came.
+                    self.caught.insert(from);
                 }
             }
         }
@@ -342,8 +410,10 @@ impl Party {
                 }
             });
             let vectors: Vec<Vec<u8>> = vectors.collect();
-            if let Err(error) = keygen.absorb(of(stage), chunk, &vectors) {
-                panic!("party {} absorbs chunk {chunk}: {error}", self.me);
+            if keygen.absorb(of(stage), chunk, &vectors).is_err() {
+                // All members agreed on a value that is not of the right form: more than t lie.
+                self.local.caught.push(Evidence::Unsound { session });
+                return true;
             }
         }
         let digest = keygen.finish_stage(of(stage)).expect("all chunks came");
@@ -359,11 +429,9 @@ impl Party {
 
     fn self_test(&mut self, session: SessionId) -> bool {
         let (public, share) = self.session.assembled.as_ref().expect("assembled");
-        let seed = Label::new("organtwin/virtual self-test")
-            .session(&session)
-            .digest(&public.digest())
-            .hash();
-        let (squashed, values) = public.self_test(*seed.as_bytes()).expect("the key works");
+        let (squashed, values) = public
+            .self_test(*session.as_bytes())
+            .expect("the key works");
         let pieces = share
             .partial_decrypt(share.epoch(), &squashed)
             .expect("own blocks");

@@ -6,7 +6,7 @@
 //! disks and clocks is replaced here.
 
 pub mod consortium;
-mod keymaking;
+pub mod keymaking;
 pub mod liar;
 pub mod network;
 pub mod party;

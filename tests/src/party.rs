@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use organtwin_protocol::ceremony::{self, Local};
+use organtwin_protocol::ceremony::{self, Local, blame};
 use organtwin_protocol::certificate::Certificate;
-use organtwin_protocol::digest::{Digest, of_blob};
+use organtwin_protocol::digest::{self, Digest, of_blob};
 use organtwin_protocol::duty::LocalView;
 use organtwin_protocol::evidence::Evidence;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;
-use organtwin_protocol::statement::{Batch, Body, SignedStatement, StageName, VerifiedStatement};
+use organtwin_protocol::statement::{
+    Batch, Body, STATEMENT_VERSION, SignedStatement, StageName, Statement, VerifiedStatement,
+};
 use organtwin_protocol::transcript::StudyStore;
 use organtwin_protocol::twin::TwinList;
 use organtwin_simulations::{Engine, Weights};
@@ -20,7 +22,7 @@ use organtwin_threshold::{
     SessionId, SquashedBlocks,
 };
 
-use crate::liar::Lie;
+use crate::liar::{Liar, Utterance};
 use crate::network::{Ask, Dice, Message};
 
 /// How long a silent party is waited for, in virtual milliseconds.
@@ -52,6 +54,13 @@ pub(crate) struct Session {
     pub(crate) self_test: Option<(SquashedBlocks, Vec<u8>)>,
 }
 
+/// The own seed shares of a session that was given up, until they are published.
+pub(crate) struct Kept {
+    pub(crate) session: SessionId,
+    pub(crate) own: BTreeMap<PieceId, SeedShare>,
+    pub(crate) mask: Digest,
+}
+
 /// What survives a restart: statements, blobs, key and the digests of what the party derived.
 pub struct Disk {
     statements: Vec<SignedStatement>,
@@ -69,8 +78,8 @@ pub struct Party {
     pub me: PartyId,
     /// What it heard.
     pub fold: Fold,
-    /// Its one deviation, if it is a liar.
-    pub lie: Option<Lie>,
+    /// Its deviations, if it is a liar.
+    pub liar: Liar,
     /// Its joint key, once certified.
     pub key: Option<Key>,
     /// What it tells the duties.
@@ -79,12 +88,16 @@ pub struct Party {
     pub patients: Vec<Weights>,
     /// Refused statements of others.
     pub refused: Vec<(PartyId, Refusal)>,
+    /// Peers that sent it something else than they had signed for.
+    pub caught: BTreeSet<PartyId>,
     /// How many bootstraps it executed.
     pub bootstraps: u64,
     pub(crate) params: ParameterSet,
     pub(crate) dice: Dice,
     pub(crate) local: Local,
     pub(crate) session: Session,
+    pub(crate) blame: blame::Local,
+    pub(crate) kept: Option<Kept>,
     pub(crate) asked: BTreeMap<Ask, PartyId>,
     pub(crate) tries: BTreeMap<Ask, usize>,
     pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
@@ -112,7 +125,7 @@ impl Party {
         Self {
             me,
             fold: Fold::new(roster.clone()),
-            lie: None,
+            liar: Liar::default(),
             key: None,
             view: LocalView {
                 takeover_ms: 20_000,
@@ -121,6 +134,7 @@ impl Party {
             },
             patients: Vec::new(),
             refused: Vec::new(),
+            caught: BTreeSet::new(),
             bootstraps: 0,
             params,
             dice: Dice::new(seed ^ (u64::from(me.get()) << 32)),
@@ -129,6 +143,8 @@ impl Party {
                 ..Local::default()
             },
             session: Session::default(),
+            blame: blame::Local::default(),
+            kept: None,
             asked: BTreeMap::new(),
             tries: BTreeMap::new(),
             blobs: BTreeMap::new(),
@@ -207,17 +223,70 @@ impl Party {
     /// # Errors
     /// What everyone else would answer.
     pub fn say(&mut self, now_ms: u64, body: Body) -> Result<(), Refusal> {
-        let body = match self.lie {
-            None => Some(body),
-            Some(lie) => lie.say(body),
-        };
-        let Some(body) = body else { return Ok(()) };
-        let statement = self.fold.compose(self.me, 0, now_ms, body)?;
-        let signed = SignedStatement::sign(&statement, &identity(self.me))
-            .expect("a statement of allowed size");
+        if self.fold.ended(self.me).is_some() {
+            return Ok(());
+        }
+        let honest = self.liar.is_honest();
+        let next = |party: &Self, body| party.fold.compose(party.me, 0, now_ms, body);
+        match self.liar.utter(&self.fold, body) {
+            Utterance::Say(bodies) => {
+                for body in bodies {
+                    let statement = match next(self, body.clone()) {
+                        // A liar says also what everyone refuses.
+                        Err(_) if !honest => self.unchecked(now_ms, body),
+                        composed => composed?,
+                    };
+                    self.sign_and_tell(now_ms, &statement);
+                }
+            }
+            Utterance::Fork(one, other) => {
+                let (one, other) = (next(self, one)?, next(self, other)?);
+                let others: Vec<PartyId> = self.others().collect();
+                let (some, rest) = others.split_at(others.len() / 2);
+                let (one, other) = (self.signed(&one), self.signed(&other));
+                self.admit(now_ms, self.me, one.clone());
+                for (parties, signed) in [(some, one), (rest, other)] {
+                    let message = Message::Statement(signed);
+                    self.out
+                        .extend(parties.iter().map(|party| (*party, message.clone())));
+                }
+            }
+            Utterance::Unchained(body) => {
+                let mut statement = next(self, body)?;
+                statement.prev = crate::liar::flipped(statement.prev);
+                self.sign_and_tell(now_ms, &statement);
+            }
+            Utterance::Ahead(body) => {
+                let mut statement = next(self, body)?;
+                statement.seq += 2 * organtwin_protocol::fold::MAX_PENDING;
+                self.sign_and_tell(now_ms, &statement);
+            }
+        }
+        Ok(())
+    }
+
+    fn unchecked(&self, now_ms: u64, body: Body) -> Statement {
+        let feed = self.fold.feed(self.me);
+        Statement {
+            version: STATEMENT_VERSION,
+            roster: self.fold.roster().digest(),
+            author: self.me,
+            seq: feed.len() as u64,
+            prev: feed.last().map_or(digest::ZERO, VerifiedStatement::hash),
+            epoch: 0,
+            time_ms: now_ms,
+            body,
+        }
+    }
+
+    fn signed(&self, statement: &Statement) -> SignedStatement {
+        SignedStatement::sign(statement, &identity(self.me)).expect("a statement of allowed size")
+    }
+
+    fn sign_and_tell(&mut self, now_ms: u64, statement: &Statement) {
+        let signed = self.signed(statement);
         self.admit(now_ms, self.me, signed.clone());
         self.tell_all(&Message::Statement(signed));
-        Ok(())
     }
 
     /// Tells a message to all others.
@@ -279,8 +348,9 @@ impl Party {
     }
 
     fn admit(&mut self, now_ms: u64, from: PartyId, signed: SignedStatement) {
-        match self.fold.admit(signed) {
+        match self.fold.admit(signed.clone()) {
             Ok(Admitted::Extended(_)) => {
+                self.pass_on(from, &signed);
                 self.local.moved_ms = now_ms;
                 let studies: Vec<Digest> = self.fold.facts().studies.keys().copied().collect();
                 for study in studies {
@@ -288,13 +358,31 @@ impl Party {
                 }
             }
             Ok(Admitted::Pending | Admitted::Known) => {}
-            Err(refusal) => self.refused.push((from, refusal)),
+            Err(refusal) => {
+                if let Refusal::Equivocation { proof, .. } = &refusal {
+                    self.pass_on(from, &proof.first);
+                    self.pass_on(from, &proof.second);
+                }
+                self.refused.push((from, refusal));
+            }
         }
+    }
+
+    /// Passes on what came from its author, so that nobody hears something else than the others for long.
+    fn pass_on(&mut self, from: PartyId, signed: &SignedStatement) {
+        let author = signed.clone().verify(self.fold.roster());
+        if from == self.me || author.is_ok_and(|statement| statement.author() != from) {
+            return;
+        }
+        let others: Vec<PartyId> = self.others().filter(|party| *party != from).collect();
+        let message = Message::Statement(signed.clone());
+        self.out
+            .extend(others.into_iter().map(|party| (party, message.clone())));
     }
 
     fn answer(&self, ask: &Ask) -> Option<Vec<u8>> {
         match ask {
-            Ask::Blob(digest) => self.blobs.get(digest).cloned(),
+            Ask::Blob(digest) => self.liar.blob(self.blobs.get(digest).cloned()),
             Ask::Chunk {
                 session,
                 stage,
@@ -312,10 +400,7 @@ impl Party {
                         .collect(),
                     Some(chunk) => {
                         let bytes = vector.get(*chunk as usize)?.clone();
-                        match self.lie {
-                            Some(lie) => lie.bytes(Lie::Chunk(*stage), bytes),
-                            None => bytes,
-                        }
+                        self.liar.chunk(*stage, bytes)
                     }
                 })
             }
@@ -370,6 +455,7 @@ impl Party {
     /// Does everything that is to do now.
     pub fn act(&mut self, now_ms: u64) {
         self.make_key(now_ms);
+        self.assign_blame(now_ms);
         if self.key.is_some() {
             self.do_duties(now_ms);
         }

@@ -17,7 +17,6 @@ use organtwin_threshold::{
     BatchBodies, BatchId, Committee, InputPad, PartyId, PieceId, Secret, recombine, squash,
 };
 
-use crate::liar::Lie;
 use crate::network::{Ask, Message};
 use crate::party::Party;
 
@@ -111,10 +110,7 @@ impl Party {
         let vectors: Vec<GroupDigest> = vectors
             .into_iter()
             .map(|(group, bytes)| {
-                let bytes = match self.lie {
-                    Some(lie) => lie.bytes(Lie::BatchVector, bytes),
-                    None => bytes,
-                };
+                let bytes = self.liar.batch_vector(bytes);
                 let group = u16::try_from(group).expect("a small family");
                 GroupDigest {
                     group,
@@ -138,10 +134,7 @@ impl Party {
             return false;
         }
         for (piece, secret) in self.own_subseeds(batch) {
-            let secret = match self.lie {
-                Some(lie) => lie.secret(Lie::Subseed, secret),
-                None => secret,
-            };
+            let secret = self.liar.subseed(secret);
             self.out
                 .push((batch.hospital, Message::Subseed(*batch, piece, secret)));
         }

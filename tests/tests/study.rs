@@ -7,7 +7,7 @@ use organtwin_protocol::study::Study;
 use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify;
 use organtwin_tests::consortium::{Consortium, party};
-use organtwin_tests::liar::Lie;
+use organtwin_tests::liar::{Lie, decryption, deposits, evaluation};
 use organtwin_threshold::PartyId;
 
 /// A consortium with a key and twins, ready for a study; perhaps with a liar.
@@ -92,11 +92,11 @@ fn a_passive_committee_of_three_opens_the_same_values_with_all_alive() {
 #[test]
 fn one_liar_of_four_is_named_alone_and_the_result_is_right() {
     for lie in [
-        Lie::BatchVector,
-        Lie::Subseed,
-        Lie::Shard,
-        Lie::Aggregate,
-        Lie::PartialDecryption,
+        deposits::Lie::BatchVector.into(),
+        deposits::Lie::Subseed.into(),
+        evaluation::Lie::Shard.into(),
+        evaluation::Lie::Aggregate.into(),
+        decryption::Lie::AllPieces.into(),
     ] {
         let mut consortium = ready(4, 1, 24, Some((2, lie)));
         let id = consortium.propose(3);
@@ -105,7 +105,11 @@ fn one_liar_of_four_is_named_alone_and_the_result_is_right() {
         assert!(everyone_got(&consortium, &id, &[2]), "{lie:?}");
         let named = accused(&mut consortium, 2);
         // A subseed is private: the hospital outvotes it, and no statement shows it.
-        assert_eq!(named.is_empty(), lie == Lie::Subseed, "{lie:?}");
+        assert_eq!(
+            named.is_empty(),
+            lie == Lie::from(deposits::Lie::Subseed),
+            "{lie:?}"
+        );
         assert!(
             named.iter().all(|parties| *parties == [party(2)]),
             "{lie:?}: {named:?}"
@@ -115,7 +119,7 @@ fn one_liar_of_four_is_named_alone_and_the_result_is_right() {
 
 #[test]
 fn a_wrong_partial_decryption_of_three_names_a_pair_and_nothing_is_opened() {
-    let mut consortium = ready(3, 1, 25, Some((2, Lie::PartialDecryption)));
+    let mut consortium = ready(3, 1, 25, Some((2, decryption::Lie::AllPieces.into())));
     let id = consortium.propose(3);
     consortium.approve(id, &[1, 2, 3]);
     assert!(!consortium.open(&id, &[2]));
@@ -190,7 +194,7 @@ fn a_party_started_again_from_its_statements_goes_on() {
 
 #[test]
 fn an_aggregate_that_a_party_did_not_derive_is_never_decrypted() {
-    let mut consortium = ready(4, 1, 30, Some((2, Lie::Aggregate)));
+    let mut consortium = ready(4, 1, 30, Some((2, evaluation::Lie::Aggregate.into())));
     let id = consortium.propose(3);
     consortium.approve(id, &[1, 3, 4]);
     assert!(consortium.open(&id, &[2]));

@@ -4,6 +4,7 @@ mod bits;
 mod error;
 mod layout;
 mod products;
+mod replay;
 mod rows;
 mod stage;
 #[cfg(all(test, feature = "insecure-test-parameters"))]
@@ -30,6 +31,7 @@ pub use bits::{even_root, inverse};
 pub use error::KeygenError;
 pub use layout::{CHUNK_BYTES, vector_bytes};
 pub(crate) use layout::{Ggsw, keyswitch_rows};
+pub use replay::{Replay, ReplayedKey};
 pub(crate) use rows::{TUniform, low64};
 pub use stage::Stage;
 
@@ -47,6 +49,31 @@ impl Pieces for KeyPieces {
     }
 }
 
+/// Whose computation a ceremony object does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// One party's, with the pieces that it holds.
+    Party(PartyId),
+    /// Every group's, with all pieces: a replay from published seeds.
+    All,
+}
+
+impl Side {
+    fn is_in(self, group: PartySet) -> bool {
+        match self {
+            Self::Party(me) => group.contains(me),
+            Self::All => true,
+        }
+    }
+
+    fn holds(self, piece: PieceId) -> bool {
+        match self {
+            Self::Party(me) => piece.is_held_by(me),
+            Self::All => true,
+        }
+    }
+}
+
 /// One party's side of a key ceremony: holds secrets, driven stage by stage and chunk by chunk.
 ///
 /// Nothing that is opened is stored twice, and what the seeds determine is derived again when needed.
@@ -55,7 +82,7 @@ pub struct KeyCeremony {
     params: ParameterSet,
     noise: NoiseBits,
     session: SessionId,
-    me: PartyId,
+    side: Side,
     seeds: PieceSeeds,
     mask_seed: [u8; 32],
     quad: Groups,
@@ -102,6 +129,24 @@ impl KeyCeremony {
         {
             return Err(KeygenError::Seeds(missing));
         }
+        Self::begin(
+            committee,
+            params,
+            session,
+            Side::Party(me),
+            seeds,
+            mask_seed,
+        )
+    }
+
+    fn begin(
+        committee: &Committee,
+        params: ParameterSet,
+        session: SessionId,
+        side: Side,
+        seeds: PieceSeeds,
+        mask_seed: [u8; 32],
+    ) -> Result<Self, KeygenError> {
         let noise = params
             .noise_bits()
             .ok_or(KeygenError::Bug("noise is not TUniform"))?;
@@ -111,7 +156,7 @@ impl KeyCeremony {
             params,
             noise,
             session,
-            me,
+            side,
             quad: Groups::new(committee, Family::Quad),
             lin: Groups::new(committee, Family::Lin),
             compute_ring: ring(params.polynomial_size())?,
@@ -203,7 +248,7 @@ impl KeyCeremony {
         };
         groups
             .get(index)
-            .filter(|group| group.members().contains(self.me))
+            .filter(|group| self.side.is_in(group.members()))
             .ok_or(KeygenError::Group {
                 stage,
                 group: index,
@@ -433,7 +478,8 @@ impl KeyCeremony {
                 continue;
             }
             let mut pieces = BTreeMap::new();
-            for piece in self.committee.pieces_of(self.me) {
+            let held = self.committee.pieces().iter().copied();
+            for piece in held.filter(|piece| self.side.holds(*piece)) {
                 let mut values = piece_of(piece)?;
                 pieces.insert(piece, Secret::new(std::mem::take(&mut *values)));
             }
@@ -454,7 +500,7 @@ impl KeyCeremony {
     ) -> Result<(), KeygenError> {
         let first = self.first_piece()?;
         for (index, group) in self.lin.iter().enumerate() {
-            if !group.members().contains(self.me) {
+            if !self.side.is_in(group.members()) {
                 continue;
             }
             let mut sum = Zeroizing::new(vec![0u128; count]);
@@ -502,7 +548,7 @@ impl KeyCeremony {
         let mut exact = std::mem::take(&mut self.exact);
         let noise_label = Label::new("organtwin/group-noise").session(&self.session);
         for (index, group) in self.lin.iter().enumerate() {
-            if !group.members().contains(self.me) {
+            if !self.side.is_in(group.members()) {
                 continue;
             }
             let lwe = sum_pieces(&self.lwe, group, self.params.lwe_size())?;
@@ -546,6 +592,29 @@ impl KeyCeremony {
     /// # Errors
     /// Fails if a stage is not finished.
     pub fn finish(self) -> Result<(PublicKey, KeyShare), KeygenError> {
+        let Side::Party(me) = self.side else {
+            return Err(KeygenError::Bug("a replay has no party"));
+        };
+        let (params, committee) = (self.params, self.committee.clone());
+        let end = self.end()?;
+        let glwe = end.glwe.0.iter().map(|(piece, values)| {
+            let values = values.expose().iter().copied().map(low64).collect();
+            (*piece, Secret::new(values))
+        });
+        let share = KeyShare {
+            params,
+            committee,
+            me,
+            epoch: 0,
+            key: end.public.digest(),
+            glwe: glwe.collect(),
+            squashing: end.squashing.0,
+            live: end.live,
+        };
+        Ok((end.public, share))
+    }
+
+    fn end(self) -> Result<End, KeygenError> {
         if let Some(stage) = self.stage {
             return Err(KeygenError::Order {
                 current: Some(stage),
@@ -555,30 +624,28 @@ impl KeyCeremony {
         let live = self
             .seeds
             .derive(&Label::new("organtwin/live").session(&self.session));
-        let glwe = self.glwe.0.iter().map(|(piece, values)| {
-            let values = values.expose().iter().copied().map(low64).collect();
-            (*piece, Secret::new(values))
-        });
-        let glwe = glwe.collect();
-        let key = PublicKey::assemble(
+        let public = PublicKey::assemble(
             self.params,
-            self.committee.clone(),
+            self.committee,
             self.session,
             self.mask_seed,
             self.bodies,
         );
-        let share = KeyShare {
-            params: self.params,
-            committee: self.committee,
-            me: self.me,
-            epoch: 0,
-            key: key.digest(),
-            glwe,
-            squashing: self.squashing.0,
+        Ok(End {
+            public,
+            glwe: self.glwe,
+            squashing: self.squashing,
             live,
-        };
-        Ok((key, share))
+        })
     }
+}
+
+/// What remains of a finished ceremony.
+struct End {
+    public: PublicKey,
+    glwe: KeyPieces,
+    squashing: KeyPieces,
+    live: PieceSeeds,
 }
 
 fn sum_pieces(

@@ -43,7 +43,7 @@ pub use determinism::instruction_class;
 pub use digest::{Digest, SessionId};
 pub use forecast::{Forecast, forecast};
 pub use inputs::{BatchBodies, BatchId, InputError, InputPad, SlotRange};
-pub use keygen::{KeyCeremony, KeygenError, Stage};
+pub use keygen::{KeyCeremony, KeygenError, Replay, ReplayedKey, Stage};
 pub use noise::NoiseConstants;
 pub use open::{Group, Groups, PieceSeeds, Width};
 pub use params::{NoiseBits, ParameterError, ParameterSet};

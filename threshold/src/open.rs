@@ -282,6 +282,25 @@ impl PieceSeeds {
         Ok(Self(seeds))
     }
 
+    /// Takes the seeds of all pieces, as they are known after a session's seeds were published.
+    ///
+    /// # Errors
+    /// Returns a piece whose seed is missing or superfluous.
+    pub(crate) fn of_all(
+        committee: &Committee,
+        seeds: BTreeMap<PieceId, Seed>,
+    ) -> Result<Self, PieceId> {
+        let pieces = committee.pieces();
+        if let Some(missing) = pieces.iter().find(|piece| !seeds.contains_key(piece)) {
+            return Err(*missing);
+        }
+        let unknown = |piece: &&PieceId| pieces.binary_search(piece).is_err();
+        if let Some(unknown) = seeds.keys().find(unknown) {
+            return Err(*unknown);
+        }
+        Ok(Self(seeds))
+    }
+
     /// Lends the seed of `piece`, if held.
     #[must_use]
     pub fn get(&self, piece: PieceId) -> Option<&Seed> {

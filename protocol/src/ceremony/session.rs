@@ -1,42 +1,27 @@
 //! Sessions of the key ceremony: how joining makes one, and what was said in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, SessionId};
 
 use super::{Digest, Domain, digest};
 use crate::certificate::Certificate;
 use crate::codec::CodecError;
+use crate::evidence::Evidence;
 use crate::fold::Fold;
-use crate::statement::{Body, GroupDigest, PieceCommitment, PieceValues, StageName};
+use crate::statement::{
+    Body, GroupDigest, PieceCommitment, PieceShare, PieceValues, StageName, VerifiedStatement,
+};
 
 /// Who joined an attempt, with which nonce.
 pub(super) fn joiners(fold: &Fold, wanted: u32) -> BTreeMap<PartyId, Digest> {
-    let joined = fold
-        .statements()
-        .filter_map(|statement| match statement.body() {
-            Body::CeremonyJoined { attempt, nonce } if *attempt == wanted => {
-                Some((statement.author(), *nonce))
-            }
-            _ => None,
-        });
-    // A party that joins an attempt twice is held to its first nonce.
-    joined.fold(BTreeMap::new(), |mut all, (party, nonce)| {
-        all.entry(party).or_insert(nonce);
-        all
-    })
+    let joined = fold.facts().joined.get(&wanted);
+    joined.cloned().unwrap_or_default()
 }
 
 /// The latest attempt that a party joined.
 pub(super) fn joined(fold: &Fold, party: PartyId) -> Option<u32> {
-    let joined = fold
-        .feed(party)
-        .iter()
-        .filter_map(|statement| match statement.body() {
-            Body::CeremonyJoined { attempt, .. } => Some(*attempt),
-            _ => None,
-        });
-    joined.max()
+    fold.facts().latest_attempt.get(&party).copied()
 }
 
 /// The attempt that a party joins when it consents to a ceremony now; `None` while its last one is under way.
@@ -81,6 +66,34 @@ pub fn find(fold: &Fold, attempt: u32) -> Option<SessionId> {
     Some(SessionId::new(*name.as_bytes()))
 }
 
+/// The sessions that some party gave up, in the order of their attempts.
+pub fn aborted(fold: &Fold) -> Vec<SessionId> {
+    let facts = fold.facts();
+    let aborted: BTreeSet<SessionId> = facts
+        .steps
+        .iter()
+        .filter(|(_, said)| said.aborted)
+        .map(|((_, session), _)| *session)
+        .collect();
+    if aborted.is_empty() {
+        return Vec::new();
+    }
+    let attempts = facts.joined.keys();
+    attempts
+        .filter_map(|attempt| find(fold, *attempt))
+        .filter(|session| aborted.contains(session))
+        .collect()
+}
+
+/// What was stated of a session, by author and number.
+pub(super) fn statements(
+    fold: &Fold,
+    session: SessionId,
+) -> impl Iterator<Item = &VerifiedStatement> {
+    let places = fold.facts().sessions.get(&session).into_iter().flatten();
+    places.filter_map(|(author, seq)| fold.feed(*author).get(usize::try_from(*seq).ok()?))
+}
+
 /// A party's seed commitments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
@@ -95,6 +108,8 @@ pub struct Committed {
 /// A party's word that it holds its seeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// The statement's hash.
+    pub hash: Digest,
     /// Its share of the mask seed.
     pub mask_reveal: Digest,
     /// The digest of the commitments that it received.
@@ -121,6 +136,28 @@ pub struct Tested {
     pub pieces: Vec<PieceValues>,
 }
 
+/// A party's word that it gives the session up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The statement's hash.
+    pub hash: Digest,
+    /// Why.
+    pub reason: String,
+    /// What shows whose fault it is, if anything does.
+    pub evidence: Option<Evidence>,
+}
+
+/// A party's published seed shares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The statement's hash.
+    pub hash: Digest,
+    /// One share per piece.
+    pub shares: Vec<PieceShare>,
+    /// Its share of the mask seed.
+    pub mask: Digest,
+}
+
 /// What was said in a session, by party; of what a party says twice the first counts.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
@@ -137,14 +174,16 @@ pub struct Said {
     /// The statement's hash and the certificate's digest.
     pub certified: BTreeMap<PartyId, (Digest, Digest)>,
     /// Who gave the session up, and why.
-    pub aborted: BTreeMap<PartyId, String>,
+    pub aborted: BTreeMap<PartyId, GivenUp>,
+    /// Who published its seed shares.
+    pub published: BTreeMap<PartyId, Published>,
 }
 
 impl Said {
     /// Gathers what the feeds say about a session.
     pub fn of(fold: &Fold, wanted: SessionId) -> Self {
         let mut all = Self::default();
-        for statement in fold.statements() {
+        for statement in statements(fold, wanted) {
             let (author, hash) = (statement.author(), statement.hash());
             match statement.body() {
                 Body::SeedCommitted {
@@ -165,6 +204,7 @@ impl Said {
                     echo,
                 } if *session == wanted => {
                     all.held.entry(author).or_insert(Held {
+                        hash,
                         mask_reveal: *mask_reveal,
                         echo: *echo,
                     });
@@ -213,9 +253,26 @@ impl Said {
                     }
                 }
                 Body::CeremonyAborted {
-                    session, reason, ..
+                    session,
+                    reason,
+                    evidence,
                 } if *session == wanted => {
-                    all.aborted.entry(author).or_insert_with(|| reason.clone());
+                    all.aborted.entry(author).or_insert_with(|| GivenUp {
+                        hash,
+                        reason: reason.clone(),
+                        evidence: evidence.clone(),
+                    });
+                }
+                Body::SeedsPublished {
+                    session,
+                    shares,
+                    mask,
+                } if *session == wanted => {
+                    all.published.entry(author).or_insert_with(|| Published {
+                        hash,
+                        shares: shares.clone(),
+                        mask: *mask,
+                    });
                 }
                 _ => {}
             }

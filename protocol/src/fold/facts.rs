@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use organtwin_threshold::{PartyId, SessionId};
+use organtwin_threshold::{PartyId, PieceId, SessionId};
 
 use crate::certificate::Certificate;
 use crate::digest::Digest;
 use crate::evidence::Evidence;
 use crate::feed::FeedHead;
 use crate::manifest::Manifest;
-use crate::statement::{Batch, Body, GroupDigest, PieceValues, VerifiedStatement};
+use crate::statement::{Batch, Body, GroupDigest, PieceValues, StageName, VerifiedStatement};
 use crate::twin::{TwinId, TwinRef};
 
 /// A certificate and who signed it.
@@ -167,6 +167,25 @@ pub struct StudyFacts {
     pub releases: BTreeMap<PartyId, ReleaseFacts>,
 }
 
+/// What a party said in a session of the key ceremony: each of it once (F5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionSteps {
+    /// The epoch in which it committed to seed shares, and the pieces.
+    pub committed: Option<(u32, Vec<PieceId>)>,
+    /// Whether it holds all seeds.
+    pub held: bool,
+    /// The stages whose vectors it committed to.
+    pub roots: BTreeSet<StageName>,
+    /// The stages that it opened.
+    pub opened: BTreeSet<StageName>,
+    /// Whether it tested the key.
+    pub tested: bool,
+    /// Whether it gave the session up.
+    pub aborted: bool,
+    /// Whether it published its seed shares.
+    pub published: bool,
+}
+
 /// The index over all admitted statements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -174,6 +193,14 @@ pub struct Facts {
     pub roster_signed: BTreeMap<PartyId, Digest>,
     /// The certificates by digest.
     pub certificates: BTreeMap<Digest, CertificateFacts>,
+    /// Who joined an attempt at the key ceremony, with which nonce.
+    pub joined: BTreeMap<u32, BTreeMap<PartyId, Digest>>,
+    /// The latest attempt that a party joined.
+    pub latest_attempt: BTreeMap<PartyId, u32>,
+    /// What a party said in a session.
+    pub steps: BTreeMap<(PartyId, SessionId), SessionSteps>,
+    /// Where what was said in a session stands: author and number.
+    pub sessions: BTreeMap<SessionId, BTreeSet<(PartyId, u64)>>,
     /// The sessions that a party certified.
     pub certified: BTreeMap<(PartyId, SessionId), Digest>,
     /// The input batches.
@@ -214,15 +241,40 @@ impl Facts {
             Body::RosterSigned {} => {
                 self.roster_signed.insert(author, hash);
             }
-            // The ceremony's state machine reads these from the feeds itself.
-            Body::CeremonyJoined { .. }
-            | Body::SeedCommitted { .. }
-            | Body::SeedsHeld { .. }
-            | Body::StageCommitted { .. }
-            | Body::StageOpened { .. }
-            | Body::SelfTest { .. }
-            | Body::CeremonyAborted { .. } => {}
+            Body::CeremonyJoined { attempt, nonce } => {
+                self.joined
+                    .entry(*attempt)
+                    .or_default()
+                    .entry(author)
+                    .or_insert(*nonce);
+                let latest = self.latest_attempt.entry(author).or_default();
+                *latest = (*latest).max(*attempt);
+            }
+            // The ceremony's state machine reads what these say from the feeds.
+            Body::SeedCommitted {
+                session,
+                commitments,
+                ..
+            } => {
+                let pieces = commitments.iter().map(|c| c.piece).collect();
+                self.step_mut(author, seq, *session).committed = Some((statement.epoch, pieces));
+            }
+            Body::SeedsHeld { session, .. } => self.step_mut(author, seq, *session).held = true,
+            Body::StageCommitted { session, stage, .. } => {
+                self.step_mut(author, seq, *session).roots.insert(*stage);
+            }
+            Body::StageOpened { session, stage, .. } => {
+                self.step_mut(author, seq, *session).opened.insert(*stage);
+            }
+            Body::SelfTest { session, .. } => self.step_mut(author, seq, *session).tested = true,
+            Body::CeremonyAborted { session, .. } => {
+                self.step_mut(author, seq, *session).aborted = true;
+            }
+            Body::SeedsPublished { session, .. } => {
+                self.step_mut(author, seq, *session).published = true;
+            }
             Body::KeyCertified { certificate } => {
+                self.step_mut(author, seq, certificate.session);
                 if let Ok(digest) = certificate.digest() {
                     self.certified.insert((author, certificate.session), digest);
                     self.certificates
@@ -386,6 +438,12 @@ impl Facts {
                 self.accusations.insert((author, evidence.clone()));
             }
         }
+    }
+
+    fn step_mut(&mut self, author: PartyId, seq: u64, session: SessionId) -> &mut SessionSteps {
+        let place = (author, seq);
+        self.sessions.entry(session).or_default().insert(place);
+        self.steps.entry((author, session)).or_default()
     }
 
     fn study_mut(&mut self, id: Digest) -> &mut StudyFacts {

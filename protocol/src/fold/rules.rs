@@ -1,5 +1,7 @@
 //! What a party may say after what it has said: bounds of one statement and rules of one feed (F5).
 
+mod session;
+
 use organtwin_threshold::{Family, PartyId};
 
 use super::facts::{Facts, StudyFacts};
@@ -91,6 +93,12 @@ pub enum RuleBroken {
     /// A partial decryption is not of the author's pieces, or not of the study's blocks.
     #[error("the partial decryption {0}")]
     Partial(&'static str),
+    /// Seed shares of a session that must not be published, or not by this author, or not these.
+    #[error("seed shares are published only {0}")]
+    Published(&'static str),
+    /// The author published its seed shares of the session that it certifies.
+    #[error("the author published its seed shares of this session: nobody may use its key")]
+    Burnt,
     /// A statement about a study that the author did not propose.
     #[error("the author did not propose this study")]
     NotProposed,
@@ -110,18 +118,14 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
             !facts.roster_signed.contains_key(&author),
             RuleBroken::Already("the roster"),
         ),
-        Body::CeremonyJoined { .. } | Body::SeedsHeld { .. } | Body::StageOpened { .. } => Ok(()),
-        Body::SeedCommitted { commitments, .. } => ascending(
-            commitments.iter().map(|c| c.piece),
-            "commitments",
-            MAX_LISTED,
-        ),
-        // A family need not cover all parties: one that is in no group of the stage commits to nothing.
-        Body::StageCommitted { roots, .. } if roots.is_empty() => Ok(()),
-        Body::StageCommitted { roots, .. } => {
-            ascending(roots.iter().map(|r| r.group), "groups", MAX_LISTED)
-        }
-        Body::SelfTest { pieces, .. } => own_pieces(roster, author, pieces).map(|_| ()),
+        body @ (Body::CeremonyJoined { .. }
+        | Body::SeedCommitted { .. }
+        | Body::SeedsHeld { .. }
+        | Body::StageCommitted { .. }
+        | Body::StageOpened { .. }
+        | Body::SelfTest { .. }
+        | Body::CeremonyAborted { .. }
+        | Body::SeedsPublished { .. }) => session::check(roster, facts, author, body),
         Body::KeyCertified { certificate } => {
             let fits = [
                 (certificate.roster == roster.digest(), "digest"),
@@ -145,12 +149,8 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
             ];
             fits.into_iter()
                 .try_for_each(|(fits, what)| holds(fits, RuleBroken::Certificate(what)))?;
-            holds(
-                !facts.certified.contains_key(&(author, certificate.session)),
-                RuleBroken::Already("a certificate of this session"),
-            )
+            session::certifiable(facts, author, certificate.session)
         }
-        Body::CeremonyAborted { reason, .. } => text(reason, "the reason", MAX_REASON_BYTES),
         Body::BatchRequested { batch } => batch_requested(facts, author, statement.epoch, batch),
         Body::BatchPrepared { batch, vectors } => {
             batch_form(batch)?;
