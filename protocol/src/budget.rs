@@ -3,6 +3,7 @@
 use organtwin_threshold::budget::STATISTICAL_BITS;
 use organtwin_threshold::{NoiseConstants, OpeningBudget, ParameterSet};
 
+use crate::fold::Fold;
 use crate::roster::Roster;
 
 /// The roster names parameters that this program does not know.
@@ -27,6 +28,22 @@ pub fn opening_limit(roster: &Roster) -> Result<u64, UnknownParameters> {
     let committee = roster.committee();
     let noise = NoiseConstants::of(committee, &parameters(roster)?);
     Ok(OpeningBudget::new(committee, &noise, STATISTICAL_BITS).limit())
+}
+
+/// How many blocks may be opened over the life of a key, whatever epochs it goes through (R8).
+///
+/// The ciphertexts' noise is that of the ceremony's committee; the flooding is that of each epoch's. The least
+/// of the epochs' limits holds for all of them together: a bound that no way of dividing the openings exceeds.
+///
+/// # Errors
+/// [`UnknownParameters`] for any id that this build does not accept.
+pub fn limit(fold: &Fold) -> Result<u64, UnknownParameters> {
+    let noise = NoiseConstants::of(fold.founding().committee(), &parameters(fold.founding())?);
+    let limits = fold.line().iter().filter_map(|(epoch, _)| {
+        let committee = fold.roster_at(*epoch)?.committee();
+        Some(OpeningBudget::new(committee, &noise, STATISTICAL_BITS).limit())
+    });
+    Ok(limits.min().unwrap_or(opening_limit(fold.founding())?))
 }
 
 #[cfg(test)]

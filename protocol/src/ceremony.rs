@@ -157,7 +157,7 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
     let Some(attempt) = session::joined(fold, me) else {
         return Ok(Step::Idle);
     };
-    let roster = fold.roster();
+    let roster = fold.founding();
     let Some(session) = find(fold, attempt) else {
         let joined = session::joiners(fold, attempt);
         return Ok(Step::Wait {
@@ -516,6 +516,7 @@ impl View<'_> {
             return Step::State(Body::KeyCertified {
                 certificate: Certificate {
                     session: self.session,
+                    previous: digest::ZERO,
                     roster: self.roster.digest(),
                     parameters: self.roster.parameters().to_owned(),
                     epoch: 0,

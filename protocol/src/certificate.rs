@@ -10,9 +10,11 @@ use crate::digest::{self, Digest, Domain};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// The session of the ceremony.
+    /// The session of the ceremony, or of the epoch change.
     pub session: SessionId,
-    /// The roster it was held under.
+    /// The certificate of the epoch before, under the same key; zero after a ceremony.
+    pub previous: Digest,
+    /// The roster of its epoch.
     pub roster: Digest,
     /// The id of the parameter set.
     pub parameters: String,

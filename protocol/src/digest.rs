@@ -51,6 +51,8 @@ pub enum Domain {
     Session,
     /// What the parties of a ceremony echo to each other.
     CeremonyEcho,
+    /// A change of the sharing.
+    EpochChange,
 }
 
 impl Domain {
@@ -65,6 +67,7 @@ impl Domain {
             Self::ShardRank => "organtwin/1 shard rank",
             Self::Session => "organtwin/1 ceremony session",
             Self::CeremonyEcho => "organtwin/1 ceremony echo",
+            Self::EpochChange => "organtwin/1 epoch change",
         }
     }
 }

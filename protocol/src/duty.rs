@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use organtwin_threshold::{PartyId, PieceId};
 
 use crate::digest::Digest;
+use crate::epoch;
 use crate::evidence::Evidence;
 use crate::fold::Fold;
 use crate::shard;
@@ -122,10 +123,16 @@ pub fn duties(fold: &Fold, me: PartyId, now_ms: u64, local: &LocalView) -> Vec<D
         list: Vec::new(),
         asked: BTreeSet::new(),
     };
+    if fold.roster().member(me).is_none() {
+        return out.list;
+    }
     batch_duties(fold, me, &mut out);
     twin_duties(fold, me, &mut out);
     for study in Study::all(fold) {
         study_duties(&study, me, now_ms, &mut out);
+    }
+    for evidence in epoch::lying_offers(fold) {
+        accuse(fold, me, evidence, &mut out);
     }
     for (party, seq, proof) in fold.equivocations() {
         accuse(fold, me, proof.evidence(party, seq), &mut out);
@@ -183,12 +190,7 @@ fn already_accused(fold: &Fold, me: PartyId, evidence: &Evidence) -> bool {
 }
 
 fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
-    let certified = fold
-        .facts()
-        .certificates
-        .keys()
-        .any(|c| study::is_certified(fold, c));
-    if !certified {
+    if fold.certificate().is_none() {
         return;
     }
     for (batch, facts) in fold
@@ -197,10 +199,12 @@ fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
         .iter()
         .filter(|(_, facts)| facts.requested)
     {
-        if !facts.prepared.contains_key(&me) {
+        // A batch that an epoch left unfinished is void; its finished ones stay usable (E10).
+        let current = batch.epoch == fold.epoch();
+        if current && !facts.prepared.contains_key(&me) {
             out.push(Duty::PrepareBatch(*batch));
         }
-        if batch.hospital != me && !out.local.subseeds_sent.contains(batch) {
+        if current && batch.hospital != me && !out.local.subseeds_sent.contains(batch) {
             out.push(Duty::SendSubseed(*batch));
         }
         let tally = tally::batch(fold, batch);
@@ -238,6 +242,10 @@ fn twin_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
             .flat_map(|r| r.keys().copied())
             .filter(|p| *p != me && p != depositor);
         let holders = std::iter::once(*depositor).chain(holders).collect();
+        let counts = deposit.batch.epoch == fold.epoch() || study::is_received(fold, deposit);
+        if !counts {
+            continue;
+        }
         let stated = *depositor == me || receipts.is_some_and(|r| r.contains_key(&me));
         if out.need(digest, BlobKind::Twin, holders) && !stated {
             received.insert(digest);
@@ -261,17 +269,26 @@ fn study_duties(study: &Study<'_>, me: PartyId, now_ms: u64, out: &mut Duties<'_
     let local = out.local;
     let blob = study.manifest.twins.blob;
     let list = local.twin_lists.get(&blob);
-    if let (Some(agreed), Some(list)) = (agreed, list) {
-        let tally = tally::pieces(study, list, &agreed);
+    let opened = list.and_then(|list| study.opening(list));
+    if let Some(opening) = opened {
+        let (agreed, tally) = (opening.agreed, opening.tally);
         for evidence in agreed.minority.into_iter().chain(tally.evidence) {
             accuse(study.fold(), me, evidence, out);
         }
+        let earlier = opening.study.epoch != study.epoch;
         if tally.complete && !stated && local.squashed.get(&study.id) == Some(&agreed.squashed) {
             out.push(Duty::Recombine {
                 manifest: study.id,
                 squashed: agreed.squashed,
             });
+        } else if tally.complete && earlier && stated {
+            return;
         }
+    }
+    // What an earlier epoch opened is not evaluated again for those who came later.
+    let here = study.opening_epochs().contains(&study.epoch);
+    if !here && study.result().is_some() {
+        return;
     }
     if study.not_opened(list, now_ms).is_some() {
         return;
@@ -294,8 +311,11 @@ fn evaluation_duties(
     now_ms: u64,
     out: &mut Duties<'_>,
 ) {
-    let (fold, roster) = (study.fold(), study.fold().roster());
-    let derived = study.facts.aggregates.contains_key(&me);
+    let (fold, roster) = (study.fold(), study.roster());
+    // A party that came back without its files derives again what it once stated.
+    let said = study.facts.aggregates.get(&me);
+    let held = out.local.squashed.contains_key(&study.id);
+    let derived = said.is_some_and(|said| held || said.epoch >= study.epoch);
     let mut outputs = Vec::new();
     let mut all_held = true;
     for shard in shard::shards(&study.id, list) {
@@ -365,8 +385,11 @@ fn release_duties(
     let Some(agreed) = may_release(study, list, me, now_ms, out.local) else {
         return;
     };
-    let chunk = blocks_per_statement(study.fold().roster().committee().pieces_of(me).count());
-    let mine = study.facts.partials.get(&me).map_or(&[][..], Vec::as_slice);
+    let chunk = blocks_per_statement(study.roster().committee().pieces_of(me).count());
+    let mine: Vec<_> = tally::in_epoch(study)
+        .filter(|(party, _)| *party == me)
+        .flat_map(|(_, partials)| partials)
+        .collect();
     let mut first_block = 0;
     while first_block < agreed.blocks {
         let covering = mine.iter().find(|p| {
@@ -409,6 +432,8 @@ pub fn may_release(
         && study.not_opened(Some(list), now_ms).is_none()
         && study.is_approved()
         && !study.facts.rejections.contains_key(&me)
+        && study.roster().member(me).is_some()
+        && !study.was_opened(list)
         && study.over_budget(local.opening_limit).is_none();
     let agreed = study.aggregate().filter(|_| allowed)?;
     let derived =

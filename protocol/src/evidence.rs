@@ -4,7 +4,7 @@ use organtwin_threshold::{PartyId, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::roster::Roster;
+use crate::fold::Fold;
 use crate::statement::SignedStatement;
 
 /// What shows that a party deviated.
@@ -115,10 +115,10 @@ impl Equivocation {
         }
     }
 
-    /// Checks the proof with nothing but the roster; names the party and the number.
-    pub fn verify(&self, roster: &Roster) -> Option<(PartyId, u64)> {
-        let first = self.first.clone().verify(roster).ok()?;
-        let second = self.second.clone().verify(roster).ok()?;
+    /// Checks the proof with the rosters of a fold; names the party and the number.
+    pub fn verify(&self, fold: &Fold) -> Option<(PartyId, u64)> {
+        let first = fold.check(self.first.clone()).ok()?;
+        let second = fold.check(self.second.clone()).ok()?;
         let same = first.author() == second.author() && first.seq() == second.seq();
         (same && first.hash() < second.hash()).then(|| (first.author(), first.seq()))
     }

@@ -3,6 +3,7 @@
 //! A statement is admitted or refused by its author's own feed alone (docs/spec/statements.md, F1-F6);
 //! what statements of several authors mean together is asked of the fold by [`crate::study`] and others.
 
+mod chain;
 mod facts;
 mod rules;
 
@@ -10,18 +11,22 @@ use std::collections::BTreeMap;
 
 use organtwin_threshold::PartyId;
 
+pub(crate) use chain::joined;
 pub use facts::{
-    AggregateClaim, Approval, BatchFacts, CertificateFacts, Deposit, Facts, PartialFacts, Proposal,
-    Rejection, ReleaseFacts, ShardClaim, StudyFacts,
+    AggregateClaim, Approval, BatchFacts, CertificateFacts, ChangeApproval, ChangeFacts, Deposit,
+    Facts, PartialFacts, Proposal, Rejection, ReleaseFacts, ShardClaim, StudyFacts,
 };
 pub use rules::{RuleBroken, own_groups};
 
+use self::chain::Chain;
 use crate::digest::{self, Digest};
 use crate::evidence::Equivocation;
 use crate::feed::FeedHead;
+use crate::identity::StatementKey;
 use crate::roster::Roster;
 use crate::statement::{
-    Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError, VerifiedStatement,
+    Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError,
+    VerifiedStatement,
 };
 
 /// How far ahead of its feed a statement may arrive and be kept until the gap is filled.
@@ -98,6 +103,16 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether the same statement may be admitted once others have arrived: nobody is at fault.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::OutOfSequence { .. } | Self::Statement(StatementError::UnknownEpoch { .. })
+        )
+    }
+}
+
 /// Statements under one number: one, or the two of smallest hash when the author signed several.
 type Candidates = BTreeMap<Digest, VerifiedStatement>;
 
@@ -130,6 +145,10 @@ impl Feed {
         self.chain.last().map_or(0, |s| s.statement().time_ms)
     }
 
+    fn last_epoch(&self) -> u32 {
+        self.chain.last().map_or(0, |s| s.statement().epoch)
+    }
+
     fn ended(&self) -> bool {
         !self.end.is_empty()
     }
@@ -154,9 +173,10 @@ fn equivocation(candidates: &Candidates) -> Option<Equivocation> {
 /// The state of a consortium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
-    roster: Roster,
+    founding: Roster,
     feeds: BTreeMap<PartyId, Feed>,
     facts: Facts,
+    chain: Chain,
 }
 
 impl Fold {
@@ -168,15 +188,83 @@ impl Fold {
             .map(|m| (m.party, Feed::default()))
             .collect();
         Self {
-            roster,
+            chain: Chain::new(roster.clone()),
+            founding: roster,
             feeds,
             facts: Facts::default(),
         }
     }
 
-    /// The roster.
+    /// The founding roster, which names the consortium and whose committee made the key.
+    pub fn founding(&self) -> &Roster {
+        &self.founding
+    }
+
+    /// The roster of the newest certified epoch.
     pub fn roster(&self) -> &Roster {
-        &self.roster
+        self.roster_at(self.epoch()).unwrap_or(&self.founding)
+    }
+
+    /// The roster of an epoch, as soon as enough old members approved the change to it.
+    pub fn roster_at(&self, epoch: u32) -> Option<&Roster> {
+        self.chain.roster_at(epoch)
+    }
+
+    /// All rosters that there were, the founding one first.
+    pub fn rosters(&self) -> impl Iterator<Item = &Roster> {
+        self.chain.rosters()
+    }
+
+    /// Whether a party gave this statement key up for another one (E5).
+    pub(crate) fn is_replaced(&self, party: PartyId, key: StatementKey) -> bool {
+        self.chain.is_replaced(party, key)
+    }
+
+    /// The change that leads to an epoch, as soon as enough old members approved it.
+    pub fn change_at(&self, epoch: u32) -> Option<&ChangeFacts> {
+        self.facts.changes.get(self.chain.change_at(epoch)?)
+    }
+
+    /// The newest certified epoch; 0 before there is a key.
+    pub fn epoch(&self) -> u32 {
+        self.chain.epoch()
+    }
+
+    /// The certificates from a ceremony's to the newest one, with their epochs.
+    pub fn line(&self) -> &[(u32, Digest)] {
+        self.chain.line()
+    }
+
+    /// The newest certificate.
+    pub fn certificate(&self) -> Option<&CertificateFacts> {
+        let (_, digest) = self.line().last()?;
+        self.facts.certificates.get(digest)
+    }
+
+    /// Whether a certificate stands: all members of its epoch signed it, apart from at most t whose feeds forked.
+    pub fn is_certified(&self, certificate: &Digest) -> bool {
+        self.chain.is_certified(certificate)
+    }
+
+    /// Whether all new members approved a change that enough old ones approved; its resharing may begin.
+    pub fn is_agreed(&self, change: &ChangeFacts) -> bool {
+        self.change_at(change.change.epoch) == Some(change)
+            && chain::joined_by_all(change, &|party| self.has_forked(party))
+    }
+
+    /// The epoch that a party's next statement must name; nothing for strangers.
+    pub fn speaks_in(&self, party: PartyId) -> Option<u32> {
+        self.chain.speaks_in(party)
+    }
+
+    /// Verifies a statement as this fold would, without admitting it.
+    ///
+    /// # Errors
+    /// [`StatementError`] names the first deviation.
+    pub fn check(&self, signed: SignedStatement) -> Result<VerifiedStatement, StatementError> {
+        signed.verify_by(self.founding.digest(), |statement| {
+            self.chain.author(statement)
+        })
     }
 
     /// What the admitted statements say, indexed.
@@ -190,7 +278,7 @@ impl Fold {
     /// [`Refusal`] says why it counts for nothing. A refusal as [`Refusal::Equivocation`],
     /// [`Refusal::BrokenChain`] or [`Refusal::RuleBroken`] also ends the author's feed.
     pub fn admit(&mut self, signed: SignedStatement) -> Result<Admitted, Refusal> {
-        let statement = signed.verify(&self.roster)?;
+        let statement = self.check(signed)?;
         self.admit_verified(statement)
     }
 
@@ -213,7 +301,7 @@ impl Fold {
             feed.end = Candidates::from([(known.hash(), known)]);
             add_candidate(&mut feed.end, statement);
             let refusal = forked(author, seq, &feed.end);
-            self.rebuild();
+            self.settle();
             return refusal;
         }
         if feed.ended() {
@@ -228,7 +316,9 @@ impl Fold {
                 return Ok(Admitted::Known);
             }
             add_candidate(&mut feed.end, statement);
-            return forked(author, seq, &feed.end);
+            let refusal = forked(author, seq, &feed.end);
+            self.settle();
+            return refusal;
         }
         if seq - next > MAX_PENDING {
             return Err(Refusal::OutOfSequence {
@@ -253,21 +343,23 @@ impl Fold {
         if only_waiting {
             return Ok(Admitted::Pending);
         }
-        let Some(feed) = self.feeds.get_mut(&author) else {
-            return Ok(Admitted::Pending);
-        };
         let mut extended = Vec::new();
-        while let Some(mut candidates) = feed.pending.remove(&feed.next_seq()) {
+        while let Some(feed) = self.feeds.get_mut(&author)
+            && let Some(mut candidates) = feed.pending.remove(&feed.next_seq())
+        {
             let seq = feed.next_seq();
             let verdict = match candidates.len() {
                 1 => candidates.first_key_value().map_or(Ok(()), |(_, only)| {
-                    judge(&self.roster, &self.facts, feed, only)
+                    judge(&self.founding, &self.chain, &self.facts, feed, only)
                 }),
                 _ => forked(author, seq, &candidates).map(|_| ()),
             };
             if let Err(refusal) = verdict {
                 feed.pending.clear();
                 feed.end = candidates;
+                if matches!(refusal, Refusal::Equivocation { .. }) {
+                    self.settle();
+                }
                 return if extended.is_empty() {
                     Err(refusal)
                 } else {
@@ -276,8 +368,15 @@ impl Fold {
             }
             if let Some((hash, statement)) = candidates.pop_first() {
                 self.facts.apply(&statement);
-                feed.chain.push(statement);
                 extended.push(hash);
+                let moves = matches!(
+                    statement.body(),
+                    Body::EpochApproved { .. } | Body::KeyCertified { .. }
+                );
+                feed.chain.push(statement);
+                if moves {
+                    self.settle_chain();
+                }
             }
         }
         Ok(Admitted::Extended(extended))
@@ -288,6 +387,52 @@ impl Fold {
         self.facts = Facts::default();
         for statement in self.feeds.values().flat_map(|feed| &feed.chain) {
             self.facts.apply(statement);
+        }
+    }
+
+    /// Derives the chain again; where it changes who an author is, the feeds are judged anew.
+    fn settle_chain(&mut self) {
+        let forked = |party: PartyId| self.has_forked(party);
+        let chain = Chain::of(&self.founding, &self.facts, &forked);
+        if std::mem::replace(&mut self.chain, chain) != self.chain {
+            self.judge_authors();
+        }
+    }
+
+    /// Derives everything again, after a feed lost statements or forked.
+    fn settle(&mut self) {
+        self.rebuild();
+        self.settle_chain();
+    }
+
+    /// Drops the statements whose keys the chain does not bear out (E5), and takes in anew what waited behind them.
+    fn judge_authors(&mut self) {
+        let (mut again, mut dropped) = (Vec::new(), false);
+        for feed in self.feeds.values_mut() {
+            let known =
+                |statement: &VerifiedStatement| self.chain.author(statement.statement()).is_ok();
+            let sound = feed.chain.iter().take_while(|s| known(s)).count();
+            let mut waiting = feed
+                .end
+                .values()
+                .chain(feed.pending.values().flat_map(Candidates::values));
+            if sound == feed.chain.len() && waiting.all(known) {
+                continue;
+            }
+            dropped = true;
+            again.extend(feed.chain.drain(sound..));
+            again.extend(std::mem::take(&mut feed.end).into_values());
+            let pending = std::mem::take(&mut feed.pending);
+            again.extend(pending.into_values().flat_map(Candidates::into_values));
+            again.retain(known);
+        }
+        if !dropped {
+            return;
+        }
+        self.settle();
+        for statement in again {
+            // What is refused now would have been refused if it had come only now.
+            let _ = self.admit_verified(statement);
         }
     }
 
@@ -302,10 +447,8 @@ impl Fold {
         now_ms: u64,
         body: Body,
     ) -> Result<Statement, Refusal> {
-        let feed = self
-            .feeds
-            .get(&author)
-            .ok_or(StatementError::NotOnRoster(author))?;
+        let nothing = Feed::default();
+        let feed = self.feeds.get(&author).unwrap_or(&nothing);
         if feed.ended() {
             return Err(Refusal::FeedEnded {
                 author,
@@ -315,7 +458,7 @@ impl Fold {
         }
         let statement = Statement {
             version: STATEMENT_VERSION,
-            roster: self.roster.digest(),
+            roster: self.founding.digest(),
             author,
             seq: feed.next_seq(),
             prev: feed.last_hash(),
@@ -323,13 +466,14 @@ impl Fold {
             time_ms: now_ms.max(feed.last_time()),
             body,
         };
-        rules::check(&self.roster, &self.facts, &statement).map_err(|rule| {
-            Refusal::RuleBroken {
-                author,
-                seq: statement.seq,
-                rule,
-            }
-        })?;
+        self.chain.author(&statement)?;
+        let seq = statement.seq;
+        let broken = |rule| Refusal::RuleBroken { author, seq, rule };
+        if epoch < feed.last_epoch() {
+            return Err(broken(RuleBroken::EpochRunsBackwards));
+        }
+        let roster = self.chain.roster_at(epoch).unwrap_or(&self.founding);
+        rules::check(&self.founding, roster, &self.facts, &statement).map_err(broken)?;
         Ok(statement)
     }
 
@@ -438,7 +582,8 @@ fn forked(author: PartyId, seq: u64, candidates: &Candidates) -> Result<Admitted
 }
 
 fn judge(
-    roster: &Roster,
+    founding: &Roster,
+    chain: &Chain,
     facts: &Facts,
     feed: &Feed,
     statement: &VerifiedStatement,
@@ -451,7 +596,12 @@ fn judge(
     if statement.statement().time_ms < feed.last_time() {
         return Err(rule(RuleBroken::TimeRunsBackwards));
     }
-    rules::check(roster, facts, statement.statement()).map_err(rule)
+    let epoch = statement.statement().epoch;
+    if epoch < feed.last_epoch() {
+        return Err(rule(RuleBroken::EpochRunsBackwards));
+    }
+    let roster = chain.roster_at(epoch).unwrap_or(founding);
+    rules::check(founding, roster, facts, statement.statement()).map_err(rule)
 }
 
 #[cfg(test)]

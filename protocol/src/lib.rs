@@ -16,6 +16,7 @@ pub mod certificate;
 pub mod codec;
 pub mod digest;
 pub mod duty;
+pub mod epoch;
 pub mod evidence;
 pub mod feed;
 pub mod fold;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use organtwin_threshold::{Committee, CommitteeError, PartyId, Passive};
+use organtwin_threshold::{Committee, CommitteeError, PartyId, PartySet, Passive};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, ByteString, CodecError};
@@ -48,7 +48,7 @@ pub struct RawRoster {
     pub parameters: String,
     /// The class of instruction sets on which all nodes evaluate alike.
     pub instruction_class: String,
-    /// The parties 1..=n in order.
+    /// The parties in ascending order: 1..=n in a founding roster, any later on.
     pub members: Vec<Member>,
 }
 
@@ -87,6 +87,9 @@ pub enum RosterError {
         /// The number found there.
         got: PartyId,
     },
+    /// The members of a later roster are not in ascending order.
+    #[error("expected the members in ascending order of their numbers, got {0} out of order")]
+    Order(PartyId),
     /// A text is empty, too long or holds control characters.
     #[error("expected 1 to {MAX_NAME_BYTES} printable bytes for {field}, got {got:?}")]
     Text {
@@ -109,23 +112,8 @@ pub enum RosterError {
 impl TryFrom<RawRoster> for Roster {
     type Error = RosterError;
 
+    /// A founding roster: its members are the parties 1 to n.
     fn try_from(raw: RawRoster) -> Result<Self, RosterError> {
-        if raw.version != ROSTER_VERSION {
-            return Err(RosterError::Version(raw.version));
-        }
-        let texts = [
-            ("the name", &raw.name),
-            ("the parameters", &raw.parameters),
-            ("the instruction class", &raw.instruction_class),
-        ];
-        for (field, text) in texts
-            .into_iter()
-            .chain(raw.members.iter().map(|m| ("a member's name", &m.name)))
-        {
-            check_text(field, text)?;
-        }
-        let mut statement_keys = BTreeSet::new();
-        let mut network_keys = BTreeSet::new();
         for (index, member) in raw.members.iter().enumerate() {
             if member.party.index() != index {
                 return Err(RosterError::Numbering {
@@ -133,30 +121,8 @@ impl TryFrom<RawRoster> for Roster {
                     got: member.party,
                 });
             }
-            if !member.statement_key.is_sound() || !statement_keys.insert(member.statement_key) {
-                return Err(RosterError::Key(member.party, "statement"));
-            }
-            let network = member.network_key.as_slice();
-            let sized = !network.is_empty() && network.len() <= MAX_NETWORK_KEY_BYTES;
-            if !sized
-                || network == member.statement_key.as_bytes()
-                || !network_keys.insert(network.to_vec())
-            {
-                return Err(RosterError::Key(member.party, "network"));
-            }
         }
-        let n = u8::try_from(raw.members.len()).unwrap_or(u8::MAX);
-        let passive = match raw.passive {
-            PassivePolicy::Refused => Passive::Refuse,
-            PassivePolicy::Allowed => Passive::Allow,
-        };
-        let committee = Committee::new(n, raw.threshold, passive)?;
-        let digest = digest::of_value(Domain::Roster, &raw)?;
-        Ok(Self {
-            raw,
-            committee,
-            digest,
-        })
+        Self::later(raw)
     }
 }
 
@@ -175,6 +141,58 @@ impl From<Roster> for RawRoster {
 }
 
 impl Roster {
+    /// The roster of any epoch: members keep their numbers for life, so numbers may be missing.
+    ///
+    /// # Errors
+    /// [`RosterError`] names the first rule that is broken.
+    pub fn later(raw: RawRoster) -> Result<Self, RosterError> {
+        if raw.version != ROSTER_VERSION {
+            return Err(RosterError::Version(raw.version));
+        }
+        let texts = [
+            ("the name", &raw.name),
+            ("the parameters", &raw.parameters),
+            ("the instruction class", &raw.instruction_class),
+        ];
+        for (field, text) in texts
+            .into_iter()
+            .chain(raw.members.iter().map(|m| ("a member's name", &m.name)))
+        {
+            check_text(field, text)?;
+        }
+        let mut statement_keys = BTreeSet::new();
+        let mut network_keys = BTreeSet::new();
+        let mut previous = None;
+        for member in &raw.members {
+            if previous.replace(member.party) >= Some(member.party) {
+                return Err(RosterError::Order(member.party));
+            }
+            if !member.statement_key.is_sound() || !statement_keys.insert(member.statement_key) {
+                return Err(RosterError::Key(member.party, "statement"));
+            }
+            let network = member.network_key.as_slice();
+            let sized = !network.is_empty() && network.len() <= MAX_NETWORK_KEY_BYTES;
+            if !sized
+                || network == member.statement_key.as_bytes()
+                || !network_keys.insert(network.to_vec())
+            {
+                return Err(RosterError::Key(member.party, "network"));
+            }
+        }
+        let parties: PartySet = raw.members.iter().map(|member| member.party).collect();
+        let passive = match raw.passive {
+            PassivePolicy::Refused => Passive::Refuse,
+            PassivePolicy::Allowed => Passive::Allow,
+        };
+        let committee = Committee::over(parties, raw.threshold, passive)?;
+        let digest = digest::of_value(Domain::Roster, &raw)?;
+        Ok(Self {
+            raw,
+            committee,
+            digest,
+        })
+    }
+
     /// Reads a roster file.
     ///
     /// # Errors
@@ -218,7 +236,19 @@ impl Roster {
 
     /// One member, if it is on the roster.
     pub fn member(&self, party: PartyId) -> Option<&Member> {
-        self.raw.members.get(party.index())
+        let members = &self.raw.members;
+        let index = members.binary_search_by_key(&party, |member| member.party);
+        index.ok().and_then(|index| members.get(index))
+    }
+
+    /// Its parts, from which a later roster is made.
+    pub fn raw(&self) -> &RawRoster {
+        &self.raw
+    }
+
+    /// The members' numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = PartyId> + Clone + '_ {
+        self.raw.members.iter().map(|member| member.party)
     }
 
     /// The committee that the members form.

@@ -68,7 +68,7 @@ pub(crate) struct Scene {
 pub(crate) struct MadeUp;
 
 impl Recombine for MadeUp {
-    fn opening_limit(&self, _: &Roster) -> Result<u64, String> {
+    fn opening_limit(&self, _: &Fold) -> Result<u64, String> {
         Ok(1 << 15)
     }
 
@@ -158,6 +158,7 @@ impl Scene {
         let roster = self.fold.roster();
         Certificate {
             session: SessionId::new([7; 32]),
+            previous: digest::ZERO,
             roster: roster.digest(),
             parameters: roster.parameters().to_owned(),
             epoch: 0,

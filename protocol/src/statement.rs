@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::certificate::Certificate;
 use crate::codec::{self, ByteString, CodecError};
 use crate::digest::{self, Digest, Domain};
+use crate::epoch::{EpochChange, PieceDigest};
 use crate::evidence::Evidence;
 use crate::feed::FeedHead;
 use crate::identity::{Identity, Signature, SigningTag};
 use crate::manifest::Manifest;
-use crate::roster::Roster;
+use crate::roster::{Member, Roster};
 use crate::twin::{TwinEntry, TwinId};
 
 /// The version of the statements that this program writes and reads.
@@ -26,7 +27,7 @@ pub const MAX_REASON_BYTES: usize = 512;
 pub struct Statement {
     /// [`STATEMENT_VERSION`].
     pub version: u16,
-    /// The roster of the consortium.
+    /// The founding roster, which names the consortium for ever.
     pub roster: Digest,
     /// Who says it.
     pub author: PartyId,
@@ -206,6 +207,27 @@ pub enum Body {
         /// Its part of the mask seed.
         mask: Digest,
     },
+    /// The author approves a change of the sharing; whoever does so first proposes it.
+    EpochApproved {
+        /// The change.
+        change: Box<EpochChange>,
+    },
+    /// The author, who shares the key in the old epoch, computed what it gives to the new members.
+    EpochOffered {
+        /// The session of the change.
+        session: SessionId,
+        /// One digest per old piece that the author holds, ascending.
+        pieces: Vec<PieceDigest>,
+    },
+    /// The author gives a change up.
+    EpochAborted {
+        /// The session of the change.
+        session: SessionId,
+        /// Why.
+        reason: String,
+        /// What proves whose fault it is, if anything does.
+        evidence: Option<Evidence>,
+    },
     /// The author asks for a joint input mask.
     BatchRequested {
         /// The batch.
@@ -345,9 +367,27 @@ pub enum StatementError {
         /// The roster it names.
         got: Digest,
     },
-    /// Its author is not on the roster.
+    /// Its author is not on the roster of the epoch that it names.
     #[error("party {0} is not on the roster")]
     NotOnRoster(PartyId),
+    /// Enough approvals of the change to its epoch have not arrived.
+    #[error("party {author}: epoch {epoch} is not known here yet: fetch the other feeds first")]
+    UnknownEpoch {
+        /// The claimed author.
+        author: PartyId,
+        /// The epoch that it names.
+        epoch: u32,
+    },
+    /// It is signed under a key that another one has replaced, or was not in use yet.
+    #[error("party {author}: statement {seq} is not under the key that epoch {epoch} gives it")]
+    ReplacedKey {
+        /// The claimed author.
+        author: PartyId,
+        /// The claimed number.
+        seq: u64,
+        /// The epoch in which the author's key was replaced.
+        epoch: u32,
+    },
     /// The signature is not the author's.
     #[error("the signature under statement {seq} is not party {author}'s")]
     BadSignature {
@@ -383,25 +423,37 @@ impl SignedStatement {
         digest::of_bytes(Domain::Statement, self.bytes.as_slice())
     }
 
-    /// Checks form, roster and signature.
+    /// Checks form, roster and signature, where nothing but one roster is known.
     ///
     /// # Errors
     /// [`StatementError`] names the first deviation.
     pub fn verify(self, roster: &Roster) -> Result<VerifiedStatement, StatementError> {
+        self.verify_by(roster.digest(), |statement| {
+            let author = statement.author;
+            roster
+                .member(author)
+                .ok_or(StatementError::NotOnRoster(author))
+        })
+    }
+
+    /// Checks form, consortium and signature; `member` looks the author up.
+    pub(crate) fn verify_by<'a>(
+        self,
+        consortium: Digest,
+        member: impl FnOnce(&Statement) -> Result<&'a Member, StatementError>,
+    ) -> Result<VerifiedStatement, StatementError> {
         let statement: Statement = codec::decode(self.bytes.as_slice(), MAX_STATEMENT_BYTES)?;
         if statement.version != STATEMENT_VERSION {
             return Err(StatementError::Version(statement.version));
         }
-        if statement.roster != roster.digest() {
+        if statement.roster != consortium {
             return Err(StatementError::WrongRoster {
-                expected: roster.digest(),
+                expected: consortium,
                 got: statement.roster,
             });
         }
         let author = statement.author;
-        let member = roster
-            .member(author)
-            .ok_or(StatementError::NotOnRoster(author))?;
+        let member = member(&statement)?;
         if !member.statement_key.verifies(
             &SigningTag::Statement,
             self.bytes.as_slice(),

@@ -2,15 +2,16 @@
 //!
 //! Everything here is a pure function of the fold, the manifest's twin list and a time that is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::PartyId;
 
 use crate::codec::CodecError;
 use crate::digest::Digest;
 use crate::feed::FeedHead;
-use crate::fold::{Approval, Fold, Knowledge, StudyFacts};
+use crate::fold::{Approval, Deposit, Fold, Knowledge, StudyFacts};
 use crate::manifest::{Manifest, TwinListFacts};
+use crate::roster::Roster;
 use crate::tally::{self, Agreed, PieceTally};
 use crate::twin::{TwinId, TwinList, TwinRef};
 
@@ -157,6 +158,9 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub struct Study<'a> {
     fold: &'a Fold,
+    /// The epoch under whose roster it is read: the newest, unless another one was asked for.
+    pub epoch: u32,
+    roster: &'a Roster,
     /// The manifest's digest.
     pub id: Digest,
     /// The manifest.
@@ -171,6 +175,8 @@ impl<'a> Study<'a> {
         let facts = fold.facts().study(id)?;
         Some(Self {
             fold,
+            epoch: fold.epoch(),
+            roster: fold.roster(),
             id: *id,
             manifest: &facts.proposal.as_ref()?.manifest,
             facts,
@@ -185,6 +191,62 @@ impl<'a> Study<'a> {
             .filter_map(move |id| Self::find(fold, id))
     }
 
+    /// The study as the members of another epoch see it; nothing for an unknown epoch.
+    #[must_use]
+    pub fn under(self, epoch: u32) -> Option<Self> {
+        let roster = self.fold.roster_at(epoch)?;
+        Some(Self {
+            epoch,
+            roster,
+            ..self
+        })
+    }
+
+    /// The roster under which it is read.
+    pub fn roster(&self) -> &'a Roster {
+        self.roster
+    }
+
+    /// The epochs whose shares decrypted some of it partially.
+    pub fn opening_epochs(&self) -> BTreeSet<u32> {
+        let partials = self.facts.partials.values().flatten();
+        partials.map(|partial| partial.epoch).collect()
+    }
+
+    /// What was decrypted of it: in the first epoch in which all pieces were accepted, or so far in its own.
+    ///
+    /// Partial decryptions of different epochs are of different sharings and are never put together (E11).
+    pub fn opening(self, list: &TwinList) -> Option<Opening<'a>> {
+        let whole = |study: Self| {
+            let agreed = study.aggregate()?;
+            let tally = tally::pieces(&study, list, &agreed);
+            Some(Opening {
+                study,
+                agreed,
+                tally,
+            })
+        };
+        let epochs = self.opening_epochs().into_iter();
+        epochs
+            .filter_map(|epoch| whole(self.under(epoch)?))
+            .find(|opening| opening.tally.complete)
+            .or_else(|| whole(self))
+    }
+
+    /// The accepted partial decryptions of the agreed aggregate.
+    pub fn pieces(self, list: &TwinList) -> Option<PieceTally> {
+        Some(self.opening(list)?.tally)
+    }
+
+    /// Whether the shares of an earlier epoch opened it, so that nobody decrypts it again.
+    pub fn was_opened(&self, list: &TwinList) -> bool {
+        let earlier = |epoch: &u32| *epoch != self.epoch;
+        self.opening_epochs().iter().any(earlier)
+            && self
+                .opening(list)
+                .is_some_and(|o| o.study.epoch != self.epoch && o.tally.complete)
+    }
+
     /// Q.
     pub fn quorum(&self) -> usize {
         usize::from(self.manifest.quorum)
@@ -193,7 +255,8 @@ impl<'a> Study<'a> {
     /// The approvals that count: in time and not by a rejecter (R3).
     pub fn approvals(&self) -> BTreeMap<PartyId, Approval> {
         let counts = |party: &PartyId, approval: &Approval| {
-            approval.time_ms < self.manifest.expires_ms
+            self.roster.member(*party).is_some()
+                && approval.time_ms < self.manifest.expires_ms
                 && !self.facts.rejections.contains_key(party)
         };
         self.facts
@@ -211,7 +274,13 @@ impl<'a> Study<'a> {
 
     /// Whether so many rejected that the quorum cannot stand (R4): more than n-Q.
     pub fn is_rejected(&self) -> bool {
-        self.facts.rejections.len() > self.fold.roster().parties().saturating_sub(self.quorum())
+        self.rejecters().len() > self.roster.parties().saturating_sub(self.quorum())
+    }
+
+    fn rejecters(&self) -> Vec<PartyId> {
+        let said = self.facts.rejections.keys().copied();
+        said.filter(|party| self.roster.member(*party).is_some())
+            .collect()
     }
 
     /// The first listed twin that was withdrawn, if any (R5).
@@ -230,9 +299,7 @@ impl<'a> Study<'a> {
     /// Why the study will never be opened, as of the fold and the time; withdrawals need the twin list.
     pub fn not_opened(&self, list: Option<&TwinList>, now_ms: u64) -> Option<NotOpened> {
         if self.is_rejected() {
-            return Some(NotOpened::Rejected(
-                self.facts.rejections.keys().copied().collect(),
-            ));
+            return Some(NotOpened::Rejected(self.rejecters()));
         }
         if let Some(reason) = &self.facts.closed {
             return Some(NotOpened::Closed(reason.clone()));
@@ -254,27 +321,26 @@ impl<'a> Study<'a> {
 
     /// The aggregate that t+1 parties derived, with the blocks that the program opens.
     pub fn aggregate(&self) -> Option<Agreed> {
-        tally::aggregate(self.fold.roster(), self.manifest, self.facts)
-    }
-
-    /// The accepted partial decryptions of the agreed aggregate.
-    pub fn pieces(&self, list: &TwinList) -> Option<PieceTally> {
-        Some(tally::pieces(self, list, &self.aggregate()?))
+        tally::aggregate(self.roster, self.manifest, self.facts)
     }
 
     /// The released values: those that t+1 parties state over the agreed squashed digest (R9).
     pub fn result(&self) -> Option<&'a [u8]> {
+        let epochs = self.fold.line().iter().rev().map(|(epoch, _)| *epoch);
+        epochs
+            .filter_map(|epoch| self.under(epoch))
+            .find_map(|study| study.result_of_epoch())
+    }
+
+    fn result_of_epoch(&self) -> Option<&'a [u8]> {
         let agreed = self.aggregate()?;
         let mut count: BTreeMap<&[u8], usize> = BTreeMap::new();
-        for release in self
-            .facts
-            .releases
-            .values()
-            .filter(|r| r.squashed == agreed.squashed)
-        {
-            *count.entry(&release.values).or_default() += 1;
+        for (party, release) in &self.facts.releases {
+            if release.squashed == agreed.squashed && self.roster.member(*party).is_some() {
+                *count.entry(&release.values).or_default() += 1;
+            }
         }
-        let needed = self.fold.roster().equal_needed();
+        let needed = self.roster.equal_needed();
         count
             .into_iter()
             .find(|(_, count)| *count >= needed)
@@ -286,7 +352,7 @@ impl<'a> Study<'a> {
         limit.saturating_sub(opened_blocks(
             self.fold,
             &self.manifest.certificate,
-            Some(&self.id),
+            Some((&self.id, self.epoch)),
         ))
     }
 
@@ -312,11 +378,7 @@ impl<'a> Study<'a> {
             .unwrap_or_default();
         let confirmed = shards
             .iter()
-            .filter(|s| {
-                tally::shard(self.fold.roster(), self.facts, s)
-                    .confirmed
-                    .is_some()
-            })
+            .filter(|s| tally::shard(self.roster, self.facts, s).confirmed.is_some())
             .count();
         if shards.is_empty() || confirmed < shards.len() {
             return Phase::Evaluating {
@@ -347,31 +409,46 @@ impl<'a> Study<'a> {
     }
 }
 
-/// The blocks opened so far under a key, `except` one study: those of every aggregate that t+1 parties
-/// derived and somebody decrypted partially. One honest party is among the t+1, so nobody can inflate it.
-pub fn opened_blocks(fold: &Fold, certificate: &Digest, except: Option<&Digest>) -> u64 {
-    Study::all(fold)
-        .filter(|s| {
-            s.manifest.certificate == *certificate
-                && except != Some(&s.id)
-                && !s.facts.partials.is_empty()
-        })
-        .filter_map(|s| s.aggregate())
-        .map(|agreed| u64::from(agreed.blocks))
-        .sum()
+/// What was decrypted of a study, and under the roster of which epoch.
+#[derive(Debug, Clone)]
+pub struct Opening<'a> {
+    /// The study, read in that epoch.
+    pub study: Study<'a>,
+    /// The aggregate that t+1 members derived.
+    pub agreed: Agreed,
+    /// The accepted values.
+    pub tally: PieceTally,
 }
 
-/// Whether a certificate stands: all parties signed it, apart from at most t whose feeds forked.
+/// The blocks opened so far under a certificate's key, `except` one study in one epoch: those of every aggregate
+/// that t+1 parties derived and somebody decrypted partially. One honest party is among the t+1, so nobody can
+/// inflate it. The key outlives its epochs, and what is decrypted again in a later one counts again (R8).
+pub fn opened_blocks(fold: &Fold, certificate: &Digest, except: Option<(&Digest, u32)>) -> u64 {
+    let certificates = &fold.facts().certificates;
+    let key = |digest: &Digest| certificates.get(digest).map(|c| c.certificate.key);
+    let wanted = key(certificate);
+    let studies = Study::all(fold).filter(|s| {
+        s.manifest.certificate == *certificate
+            || (wanted.is_some() && key(&s.manifest.certificate) == wanted)
+    });
+    let mut blocks = 0_u64;
+    for study in studies {
+        for epoch in study.opening_epochs() {
+            if except == Some((&study.id, epoch)) {
+                continue;
+            }
+            let agreed = study.under(epoch).and_then(|study| study.aggregate());
+            blocks = blocks.saturating_add(agreed.map_or(0, |a| u64::from(a.blocks)));
+        }
+    }
+    blocks
+}
+
+/// Whether a certificate stands: all parties of its epoch signed it, apart from at most t whose feeds forked.
 ///
 /// A party could otherwise destroy the joint key by forking its feed long after it signed.
 pub fn is_certified(fold: &Fold, certificate: &Digest) -> bool {
-    let Some(facts) = fold.facts().certificates.get(certificate) else {
-        return false;
-    };
-    let roster = fold.roster();
-    let mut members = roster.members().iter().map(|member| member.party);
-    let excused = |party| facts.signers.contains_key(&party) || fold.has_forked(party);
-    facts.signers.len() + roster.threshold() >= roster.parties() && members.all(excused)
+    fold.is_certified(certificate)
 }
 
 /// Checks everything about a manifest that needs the statements of others and its twin list (R1, R2).
@@ -385,9 +462,10 @@ pub fn check_manifest(
 ) -> Result<(), ManifestFault> {
     if !is_certified(fold, &manifest.certificate) {
         let signed = fold.facts().certificates.get(&manifest.certificate);
+        let roster = signed.and_then(|c| fold.roster_at(c.certificate.epoch));
         return Err(ManifestFault::Certificate {
             certificate: manifest.certificate,
-            expected: fold.roster().parties(),
+            expected: roster.unwrap_or(fold.founding()).parties(),
             got: signed.map_or(0, |c| c.signers.len()),
         });
     }
@@ -453,18 +531,36 @@ fn eligible(
     {
         return Err(Ineligible::Withdrawn);
     }
-    // The depositor holds its own twin.
-    let receipts = facts.receipts.get(&twin.digest).into_iter().flatten();
-    let others = receipts
-        .into_iter()
-        .filter(|(p, seq)| **p != twin.depositor && by_head(**p, **seq))
-        .count();
-    let (expected, got) = (fold.roster().receipts_needed(), others + 1);
+    // The twin outlives the epoch of its batch, whose members received it; the depositor holds its own.
+    let (expected, got) = receipts(fold, deposit, by_head);
     if got < expected {
         Err(Ineligible::TooFewReceipts { expected, got })
     } else {
         Ok(())
     }
+}
+
+/// How many members of a deposit's epoch must have received a twin, and how many had.
+fn receipts(
+    fold: &Fold,
+    deposit: &Deposit,
+    by_head: impl Fn(PartyId, u64) -> bool,
+) -> (usize, usize) {
+    let roster = fold
+        .roster_at(deposit.batch.epoch)
+        .unwrap_or(fold.founding());
+    let depositor = deposit.twin.depositor;
+    let said = fold.facts().receipts.get(&deposit.twin.digest);
+    let others = said.into_iter().flatten().filter(|(party, seq)| {
+        **party != depositor && roster.member(**party).is_some() && by_head(**party, **seq)
+    });
+    (roster.receipts_needed(), others.count() + 1)
+}
+
+/// Whether a party still states that it holds a deposit's twins: those of an epoch that is over are settled (E10).
+pub fn is_received(fold: &Fold, deposit: &Deposit) -> bool {
+    let (expected, got) = receipts(fold, deposit, |_, _| true);
+    got >= expected
 }
 
 #[cfg(test)]

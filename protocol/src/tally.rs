@@ -19,9 +19,9 @@ use crate::study::Study;
 use crate::twin::TwinList;
 
 /// A value said by parties, with the hash of each one's statement.
-type Said<V> = BTreeMap<V, BTreeMap<PartyId, Digest>>;
+pub(crate) type Said<V> = BTreeMap<V, BTreeMap<PartyId, Digest>>;
 
-fn collect<V: Ord>(claims: impl Iterator<Item = (V, PartyId, Digest)>) -> Said<V> {
+pub(crate) fn collect<V: Ord>(claims: impl Iterator<Item = (V, PartyId, Digest)>) -> Said<V> {
     let mut said: Said<V> = BTreeMap::new();
     for (value, party, hash) in claims {
         said.entry(value).or_default().insert(party, hash);
@@ -30,14 +30,14 @@ fn collect<V: Ord>(claims: impl Iterator<Item = (V, PartyId, Digest)>) -> Said<V
 }
 
 /// The one value that at least `needed` parties state; none when two values reach it.
-fn settled<V: Ord + Clone>(said: &Said<V>, needed: usize) -> Option<V> {
+pub(crate) fn settled<V: Ord + Clone>(said: &Said<V>, needed: usize) -> Option<V> {
     let mut reaching = said.iter().filter(|(_, parties)| parties.len() >= needed);
     let first = reaching.next()?;
     reaching.next().is_none().then(|| first.0.clone())
 }
 
 /// Evidence against every party that states something else than the settled value.
-fn minority<V: Ord>(said: &Said<V>, value: &V) -> Vec<Evidence> {
+pub(crate) fn minority<V: Ord>(said: &Said<V>, value: &V) -> Vec<Evidence> {
     let majority: Vec<Digest> = said
         .get(value)
         .into_iter()
@@ -55,11 +55,22 @@ fn minority<V: Ord>(said: &Said<V>, value: &V) -> Vec<Evidence> {
 }
 
 /// Evidence that two of the parties contradict each other.
-fn pair<V: Ord>(said: &Said<V>) -> Option<Evidence> {
+pub(crate) fn pair<V: Ord>(said: &Said<V>) -> Option<Evidence> {
     let mut firsts = said
         .values()
         .filter_map(|parties| parties.first_key_value());
     let ((a, first), (b, second)) = (firsts.next()?, firsts.next()?);
+    Some(Evidence::Pair {
+        statements: [*first, *second],
+        parties: [*a, *b],
+    })
+}
+
+/// Evidence that somebody contradicts a value, with somebody who states it.
+pub(crate) fn pair_with<V: Ord>(said: &Said<V>, value: &V) -> Option<Evidence> {
+    let (a, first) = said.get(value)?.first_key_value()?;
+    let mut others = said.iter().filter(|(other, _)| *other != value);
+    let (b, second) = others.next()?.1.first_key_value()?;
     Some(Evidence::Pair {
         statements: [*first, *second],
         parties: [*a, *b],
@@ -84,6 +95,7 @@ pub struct ShardTally {
 /// Tallies a shard; statements about other inputs count as differing outputs.
 pub fn shard(roster: &Roster, facts: &StudyFacts, shard: &Shard) -> ShardTally {
     let claims = facts.shards.get(&shard.index).into_iter().flatten();
+    let claims = claims.filter(|(party, _)| roster.member(**party).is_some());
     let said = collect(
         claims
             .into_iter()
@@ -125,6 +137,7 @@ pub fn aggregate(roster: &Roster, manifest: &Manifest, facts: &StudyFacts) -> Op
         facts
             .aggregates
             .iter()
+            .filter(|(party, _)| roster.member(**party).is_some())
             .map(|(p, c)| ((c.aggregate, c.squashed, c.blocks), *p, c.hash)),
     );
     let value = settled(&said, roster.equal_needed())
@@ -151,13 +164,15 @@ pub struct BatchTally {
 
 /// Tallies an input batch: t+1 equal vectors count, or all members' where n <= 3t.
 pub fn batch(fold: &Fold, batch: &Batch) -> BatchTally {
-    let roster = fold.roster();
-    let family = roster.committee().family(Family::Live);
     let mut tally = BatchTally {
         accepted: BTreeMap::new(),
         complete: false,
         evidence: Vec::new(),
     };
+    let Some(roster) = fold.roster_at(batch.epoch) else {
+        return tally;
+    };
+    let family = roster.committee().family(Family::Live);
     let Some(facts) = fold.facts().batches.get(batch) else {
         return tally;
     };
@@ -245,6 +260,7 @@ pub fn check_partial(
     partial: &PartialFacts,
 ) -> Result<(), PartialFault> {
     let (fold, manifest, facts) = (study.fold(), study.manifest, study.facts);
+    let roster = study.roster();
     if partial.squashed != agreed.squashed || !agreed.parties.contains(&author) {
         return Err(PartialFault::OtherAggregate);
     }
@@ -268,16 +284,16 @@ pub fn check_partial(
         .parties
         .iter()
         .filter_map(|p| Some((*p, facts.aggregates.get(p)?.seq)));
-    if derived.filter(|(party, seq)| knew(*party, *seq)).count() < fold.roster().equal_needed() {
+    if derived.filter(|(party, seq)| knew(*party, *seq)).count() < roster.equal_needed() {
         return Err(PartialFault::NotAgreed);
     }
     let rejecters: Vec<PartyId> = facts
         .rejections
         .iter()
-        .filter(|(p, r)| knew(**p, r.seq))
+        .filter(|(p, r)| roster.member(**p).is_some() && knew(**p, r.seq))
         .map(|(p, _)| *p)
         .collect();
-    if rejecters.len() > fold.roster().parties().saturating_sub(study.quorum()) {
+    if rejecters.len() > roster.parties().saturating_sub(study.quorum()) {
         return Err(PartialFault::Rejected);
     }
     let mut approvers = BTreeSet::new();
@@ -288,15 +304,15 @@ pub fn check_partial(
             continue;
         };
         let in_time = approval.time_ms < manifest.expires_ms;
-        if in_time && !rejecters.contains(party) && knew(*party, approval.seq) {
+        let member = roster.member(*party).is_some();
+        if member && in_time && !rejecters.contains(party) && knew(*party, approval.seq) {
             approvers.insert(*party);
         } else {
             return Err(PartialFault::NoQuorum);
         }
     }
-    let mut parties = fold.roster().members().iter().map(|member| member.party);
-    let forked = parties
-        .by_ref()
+    let forked = roster
+        .numbers()
         .filter(|p| fold.has_forked(*p) && !approvers.contains(p));
     if lost > forked.count() || approvers.len() + lost < study.quorum() {
         return Err(PartialFault::NoQuorum);
@@ -321,27 +337,26 @@ fn knew(author: PartyId, partial: &PartialFacts, party: PartyId, seq: u64) -> bo
         .any(|head: &FeedHead| head.party == party && seq <= head.seq)
 }
 
-/// Tallies the partial decryptions of a study.
+/// Tallies the partial decryptions of a study in the epoch in which it is read.
 pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally {
-    let roster = study.fold().roster();
+    let roster = study.roster();
     let mut tally = PieceTally::default();
     let mut said: BTreeMap<PieceId, Said<Vec<u128>>> = BTreeMap::new();
-    for (party, partials) in &study.facts.partials {
+    for (party, partials) in in_epoch(study) {
         let faults = partials
             .iter()
-            .filter_map(|p| Some((check_partial(study, list, agreed, *party, p).err()?, p.hash)));
+            .filter_map(|p| Some((check_partial(study, list, agreed, party, p).err()?, p.hash)));
         // NotYet orders last: it matters only where nothing worse is found.
         if let Some((fault, statement)) = faults.min() {
             if fault != PartialFault::NotYet {
-                tally.invalid.push((*party, fault));
-                tally.evidence.push(Evidence::StudyRule {
-                    party: *party,
-                    statement,
-                });
+                tally.invalid.push((party, fault));
+                tally
+                    .evidence
+                    .push(Evidence::StudyRule { party, statement });
             }
             continue;
         }
-        let Some((hash, values)) = complete(partials, agreed.blocks) else {
+        let Some((hash, values)) = complete(&partials, agreed.blocks) else {
             continue;
         };
         for (piece, values) in values {
@@ -349,7 +364,7 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
                 .or_default()
                 .entry(values)
                 .or_default()
-                .insert(*party, hash);
+                .insert(party, hash);
         }
     }
     let pieces = roster.committee().pieces();
@@ -375,19 +390,29 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
 
 /// The parties that released all blocks of the agreed aggregate.
 pub fn complete_releasers(study: &Study<'_>, agreed: &Agreed) -> Vec<PartyId> {
-    let partials = study.facts.partials.iter();
-    partials
+    in_epoch(study)
         .filter(|(_, p)| complete(p, agreed.blocks).is_some())
-        .map(|(party, _)| *party)
+        .map(|(party, _)| party)
         .collect()
+}
+
+/// The partial decryptions of a study's epoch, by the members of its roster.
+pub(crate) fn in_epoch<'a>(
+    study: &Study<'a>,
+) -> impl Iterator<Item = (PartyId, Vec<&'a PartialFacts>)> {
+    let (epoch, roster) = (study.epoch, study.roster());
+    study.facts.partials.iter().filter_map(move |(party, all)| {
+        let partials: Vec<_> = all.iter().filter(|p| p.epoch == epoch).collect();
+        (!partials.is_empty() && roster.member(*party).is_some()).then_some((*party, partials))
+    })
 }
 
 /// Joins a party's partial decryptions in order; `None` until they cover all blocks.
 fn complete(
-    partials: &[PartialFacts],
+    partials: &[&PartialFacts],
     blocks: u32,
 ) -> Option<(Digest, BTreeMap<PieceId, Vec<u128>>)> {
-    let mut ordered: Vec<&PartialFacts> = partials.iter().collect();
+    let mut ordered = partials.to_vec();
     ordered.sort_unstable_by_key(|p| p.first_block);
     let mut values: BTreeMap<PieceId, Vec<u128>> = BTreeMap::new();
     let mut next = 0;

@@ -122,7 +122,7 @@ impl Transcript {
         Ok(Self {
             version: TRANSCRIPT_VERSION,
             subject,
-            roster: fold.roster().clone(),
+            roster: fold.founding().clone(),
             statements: fold
                 .statements()
                 .map(VerifiedStatement::signed)

@@ -7,6 +7,7 @@
 mod blame;
 mod ceremony;
 mod deposits;
+mod epoch;
 mod feeds;
 mod opened;
 
@@ -124,7 +125,7 @@ impl Report {
 /// How opened values follow from squashed ciphertexts and the pieces' partial decryptions.
 pub(crate) trait Recombine {
     /// How many blocks may be opened over the life of a key of this consortium.
-    fn opening_limit(&self, roster: &Roster) -> Result<u64, String>;
+    fn opening_limit(&self, fold: &Fold) -> Result<u64, String>;
 
     /// The digest of the squashed bytes, how many blocks they are, and the 4-bit values.
     fn recombine(
@@ -177,6 +178,7 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     feeds::check(transcript, &mut fold, &mut report);
     ceremony::check(&fold, &mut report);
     blame::check(&fold, &mut report);
+    epoch::check(&fold, &mut report);
     deposits::check(transcript, &fold, &mut report);
     report.check(
         "nothing else opened",
@@ -278,7 +280,7 @@ fn every_opening_is_covered(transcript: &Transcript, fold: &Fold) -> Verdict {
 
 /// The blocks opened under each key must stay within its budget.
 fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Verdict {
-    let limit = opening.opening_limit(fold.roster())?;
+    let limit = opening.opening_limit(fold)?;
     let certificates = fold.facts().certificates.keys();
     let opened = certificates
         .map(|c| study::opened_blocks(fold, c, None))

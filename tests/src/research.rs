@@ -282,7 +282,7 @@ impl Party {
     fn evaluate(&mut self, now_ms: u64, id: &Digest, index: u32) -> bool {
         let Some(key) = &self.key else { return false };
         let manifest = self.manifest(id);
-        let plan = plan_of(&manifest, self.fold.roster().committee());
+        let plan = plan_of(&manifest, self.fold.founding().committee());
         let list = &self.view.twin_lists[&manifest.twins.blob];
         let shards = shard::shards(id, list);
         let shard = &shards[index as usize];
@@ -321,7 +321,7 @@ impl Party {
     fn combine(&mut self, now_ms: u64, id: &Digest, outputs: &[Digest]) -> bool {
         let Some(key) = &self.key else { return false };
         let manifest = self.manifest(id);
-        let plan = plan_of(&manifest, self.fold.roster().committee());
+        let plan = plan_of(&manifest, self.fold.founding().committee());
         let list = &self.view.twin_lists[&manifest.twins.blob];
         let mut by_hospital: BTreeMap<u8, Vec<ShardOutput>> = BTreeMap::new();
         for (shard, output) in shard::shards(id, list).iter().zip(outputs) {

@@ -269,7 +269,7 @@ impl Node {
 
     /// The subseeds that enough holders agree on, once there is one for every piece that this party lacks.
     fn agreed_subseeds(&self, batch: &Batch) -> Option<BTreeMap<PieceId, Zeroizing<[u8; 32]>>> {
-        let roster = self.fold.roster();
+        let roster = self.fold.roster_at(batch.epoch)?;
         let received = self.deposits.subseeds.get(batch);
         let mut agreed = BTreeMap::new();
         let foreign = roster

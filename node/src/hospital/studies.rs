@@ -149,7 +149,7 @@ impl Node {
         let study = Study::find(&self.fold, id).ok_or_else(|| not_found(&id.to_string()))?;
         let planned = planning::plan_of_manifest(
             study.manifest,
-            self.fold.roster().committee(),
+            self.fold.founding().committee(),
             &circumstances,
         );
         let planned = planned.map(Arc::new).map_err(|error| error.to_string());
@@ -210,7 +210,7 @@ impl Node {
         let plan = planning::plan_of(
             spec,
             &facts.per_hospital,
-            self.fold.roster().committee(),
+            self.fold.founding().committee(),
             &self.circumstances()?,
         )?;
         let seconds_per_bootstrap = self.seconds_per_bootstrap.unwrap_or(0.0);

@@ -39,7 +39,7 @@ pub fn attempt_to_join(fold: &Fold, me: PartyId) -> Option<u32> {
         }
     }
     let latest = fold
-        .roster()
+        .founding()
         .members()
         .iter()
         .filter_map(|member| joined(fold, member.party))
@@ -57,12 +57,15 @@ pub fn attempt_to_join(fold: &Fold, me: PartyId) -> Option<u32> {
 /// Its name hashes the roster, which names the parameters, and every party's nonce: no two sessions share labels.
 pub fn find(fold: &Fold, attempt: u32) -> Option<SessionId> {
     let joined = joiners(fold, attempt);
-    if joined.len() < fold.roster().parties() {
+    if joined.len() < fold.founding().parties() {
         return None;
     }
     let nonces: Vec<(PartyId, Digest)> = joined.into_iter().collect();
-    let name =
-        digest::of_value(Domain::Session, &(fold.roster().digest(), attempt, nonces)).ok()?;
+    let name = digest::of_value(
+        Domain::Session,
+        &(fold.founding().digest(), attempt, nonces),
+    )
+    .ok()?;
     Some(SessionId::new(*name.as_bytes()))
 }
 
@@ -310,7 +313,7 @@ impl Said {
     pub fn certificate(&self, fold: &Fold) -> Option<Certificate> {
         let (_, digest) = self.certified.values().next()?;
         let facts = fold.facts().certificates.get(digest)?;
-        let all = facts.signers.len() == fold.roster().parties();
+        let all = facts.signers.len() == fold.founding().parties();
         all.then(|| facts.certificate.clone())
     }
 }

@@ -6,9 +6,11 @@ use organtwin_threshold::{PartyId, PieceId, SessionId};
 
 use crate::certificate::Certificate;
 use crate::digest::Digest;
+use crate::epoch::{EpochChange, PieceDigest};
 use crate::evidence::Evidence;
 use crate::feed::FeedHead;
 use crate::manifest::Manifest;
+use crate::roster::Roster;
 use crate::statement::{Batch, Body, GroupDigest, PieceValues, StageName, VerifiedStatement};
 use crate::twin::{TwinId, TwinRef};
 
@@ -19,6 +21,32 @@ pub struct CertificateFacts {
     pub certificate: Certificate,
     /// The hash of each signer's statement.
     pub signers: BTreeMap<PartyId, Digest>,
+}
+
+/// An approval of a change of the sharing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeApproval {
+    /// The hash of the statement.
+    pub hash: Digest,
+    /// The epoch that the statement names, which tells under which key it is signed.
+    pub epoch: u32,
+}
+
+/// What is said of a change of the sharing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeFacts {
+    /// The change.
+    pub change: EpochChange,
+    /// Its new roster.
+    pub roster: Roster,
+    /// Its session.
+    pub session: SessionId,
+    /// Who approved it.
+    pub approvals: BTreeMap<PartyId, ChangeApproval>,
+    /// What old holders offer, with the hash of the statement.
+    pub offers: BTreeMap<PartyId, (Digest, Vec<PieceDigest>)>,
+    /// Who gave it up, and why.
+    pub aborted: BTreeMap<PartyId, String>,
 }
 
 /// What is known of an input batch.
@@ -102,6 +130,8 @@ pub struct AggregateClaim {
     pub squashed: Digest,
     /// How many blocks.
     pub blocks: u32,
+    /// The epoch in which it was last said.
+    pub epoch: u32,
     /// The hash of the statement.
     pub hash: Digest,
     /// Its number in the author's feed.
@@ -123,6 +153,8 @@ pub struct PartialFacts {
     pub feeds: Vec<FeedHead>,
     /// The values.
     pub pieces: Vec<PieceValues>,
+    /// The epoch of the shares that made it.
+    pub epoch: u32,
     /// The hash of the statement.
     pub hash: Digest,
     /// Its number in the author's feed.
@@ -203,6 +235,10 @@ pub struct Facts {
     pub sessions: BTreeMap<SessionId, BTreeSet<(PartyId, u64)>>,
     /// The sessions that a party certified.
     pub certified: BTreeMap<(PartyId, SessionId), Digest>,
+    /// The changes of the sharing by digest.
+    pub changes: BTreeMap<Digest, ChangeFacts>,
+    /// The changes by session.
+    pub change_sessions: BTreeMap<SessionId, Digest>,
     /// The input batches.
     pub batches: BTreeMap<Batch, BatchFacts>,
     /// The slots that deposits use: first slot and first slot after, by batch.
@@ -223,6 +259,17 @@ impl Facts {
     /// What is said of a study.
     pub fn study(&self, id: &Digest) -> Option<&StudyFacts> {
         self.studies.get(id)
+    }
+
+    /// The change whose session this is.
+    pub fn change(&self, session: &SessionId) -> Option<&ChangeFacts> {
+        self.changes.get(self.change_sessions.get(session)?)
+    }
+
+    /// The changes that a party approved.
+    pub(crate) fn changes_of(&self, party: PartyId) -> impl Iterator<Item = &ChangeFacts> {
+        let changes = self.changes.values();
+        changes.filter(move |change| change.approvals.contains_key(&party))
     }
 
     /// A party's batches, ascending by number.
@@ -285,6 +332,25 @@ impl Facts {
                         })
                         .signers
                         .insert(author, hash);
+                }
+            }
+            Body::EpochApproved { change } => {
+                if let Some(change) = self.change_mut(statement.roster, change) {
+                    let epoch = statement.epoch;
+                    let approval = ChangeApproval { hash, epoch };
+                    change.approvals.insert(author, approval);
+                }
+            }
+            Body::EpochOffered { session, pieces } => {
+                if let Some(change) = self.change_of_session(session) {
+                    change.offers.insert(author, (hash, pieces.clone()));
+                }
+            }
+            Body::EpochAborted {
+                session, reason, ..
+            } => {
+                if let Some(change) = self.change_of_session(session) {
+                    change.aborted.insert(author, reason.clone());
                 }
             }
             Body::BatchRequested { batch } => {
@@ -384,10 +450,21 @@ impl Facts {
                     aggregate: *aggregate,
                     squashed: *squashed,
                     blocks: *blocks,
+                    epoch: statement.epoch,
                     hash,
                     seq,
                 };
-                self.study_mut(*manifest).aggregates.insert(author, claim);
+                // Said again in a later epoch, the first one counts as long as nothing else is said.
+                let said = self.study_mut(*manifest).aggregates.entry(author);
+                said.and_modify(|first| {
+                    let same = (first.aggregate, first.squashed, first.blocks)
+                        == (claim.aggregate, claim.squashed, claim.blocks);
+                    *first = AggregateClaim {
+                        epoch: claim.epoch,
+                        ..if same { *first } else { claim }
+                    };
+                })
+                .or_insert(claim);
             }
             Body::PartialDecryption {
                 manifest,
@@ -406,6 +483,7 @@ impl Facts {
                     approvals: approvals.clone(),
                     feeds: feeds.clone(),
                     pieces: pieces.clone(),
+                    epoch: statement.epoch,
                     hash,
                     seq,
                     time_ms,
@@ -444,6 +522,28 @@ impl Facts {
         let place = (author, seq);
         self.sessions.entry(session).or_default().insert(place);
         self.steps.entry((author, session)).or_default()
+    }
+
+    /// The facts of a change; nothing when its roster or encoding is unsound.
+    fn change_mut(&mut self, consortium: Digest, change: &EpochChange) -> Option<&mut ChangeFacts> {
+        let digest = change.digest().ok()?;
+        if !self.changes.contains_key(&digest) {
+            let facts = ChangeFacts {
+                change: change.clone(),
+                roster: Roster::later(change.roster.clone()).ok()?,
+                session: change.session(consortium).ok()?,
+                approvals: BTreeMap::new(),
+                offers: BTreeMap::new(),
+                aborted: BTreeMap::new(),
+            };
+            self.change_sessions.insert(facts.session, digest);
+            self.changes.insert(digest, facts);
+        }
+        self.changes.get_mut(&digest)
+    }
+
+    fn change_of_session(&mut self, session: &SessionId) -> Option<&mut ChangeFacts> {
+        self.changes.get_mut(self.change_sessions.get(session)?)
     }
 
     fn study_mut(&mut self, id: Digest) -> &mut StudyFacts {

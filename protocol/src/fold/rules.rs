@@ -1,8 +1,9 @@
 //! What a party may say after what it has said: bounds of one statement and rules of one feed (F5).
 
+mod epoch;
 mod session;
 
-use organtwin_threshold::{Family, PartyId};
+use organtwin_threshold::{Committee, Family, PartyId};
 
 use super::facts::{Facts, StudyFacts};
 use crate::digest::Digest;
@@ -28,6 +29,12 @@ pub enum RuleBroken {
     /// The author's clock ran backwards within its feed.
     #[error("expected a time not before the previous statement's")]
     TimeRunsBackwards,
+    /// The author names an earlier epoch than in its previous statement.
+    #[error("expected an epoch not before the previous statement's")]
+    EpochRunsBackwards,
+    /// A statement about a change of the sharing that its author may not make.
+    #[error("the change of the sharing: {0}")]
+    Epoch(&'static str),
     /// A list is empty, too long, unsorted or repeats itself.
     #[error("expected 1 to {limit} strictly ascending {what}")]
     List {
@@ -111,8 +118,18 @@ fn holds(condition: bool, rule: RuleBroken) -> Checked {
 }
 
 /// Checks a statement against its author's own earlier statements; other feeds play no part.
-pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Checked {
+///
+/// `roster` is that of the statement's epoch.
+pub(super) fn check(
+    founding: &Roster,
+    roster: &Roster,
+    facts: &Facts,
+    statement: &Statement,
+) -> Checked {
     let author = statement.author;
+    if let Some(change) = epoch::own_change(facts, author, &statement.body) {
+        return epoch::step(facts, change, statement);
+    }
     match &statement.body {
         Body::RosterSigned {} => holds(
             !facts.roster_signed.contains_key(&author),
@@ -125,27 +142,32 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
         | Body::StageOpened { .. }
         | Body::SelfTest { .. }
         | Body::CeremonyAborted { .. }
-        | Body::SeedsPublished { .. }) => session::check(roster, facts, author, body),
+        | Body::SeedsPublished { .. }) => session::check(founding, facts, author, body),
+        Body::EpochApproved { change } => epoch::approved(facts, statement, change),
+        Body::EpochOffered { .. } | Body::EpochAborted { .. } => {
+            Err(RuleBroken::Epoch("expected the author's approval before"))
+        }
         Body::KeyCertified { certificate } => {
             let fits = [
-                (certificate.roster == roster.digest(), "digest"),
+                (certificate.epoch == 0, "epoch"),
+                (certificate.previous == crate::digest::ZERO, "predecessor"),
+                (certificate.roster == founding.digest(), "digest"),
                 (
-                    certificate.parameters == roster.parameters(),
+                    certificate.parameters == founding.parameters(),
                     "parameter set",
                 ),
                 (
-                    usize::from(certificate.parties) == roster.parties(),
+                    usize::from(certificate.parties) == founding.parties(),
                     "number of parties",
                 ),
                 (
-                    usize::from(certificate.threshold) == roster.threshold(),
+                    usize::from(certificate.threshold) == founding.threshold(),
                     "threshold",
                 ),
                 (
-                    certificate.security == roster.committee().security(),
+                    certificate.security == founding.committee().security(),
                     "security",
                 ),
-                (certificate.epoch == statement.epoch, "epoch"),
             ];
             fits.into_iter()
                 .try_for_each(|(fits, what)| holds(fits, RuleBroken::Certificate(what)))?;
@@ -154,6 +176,7 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
         Body::BatchRequested { batch } => batch_requested(facts, author, statement.epoch, batch),
         Body::BatchPrepared { batch, vectors } => {
             batch_form(batch)?;
+            of_epoch(batch, statement.epoch)?;
             let mine = own_groups(roster, author);
             holds(
                 vectors.iter().map(|v: &GroupDigest| v.group).eq(mine),
@@ -181,6 +204,7 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
                     expected: batch.hospital,
                 },
             )?;
+            of_epoch(batch, statement.epoch)?;
             let requested = facts.batches.get(batch).is_some_and(|b| b.requested);
             holds(
                 requested,
@@ -258,8 +282,9 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
                 (1..=MAX_BLOCKS).contains(blocks),
                 RuleBroken::Partial("has no block or too many"),
             )?;
+            let said = study(facts, manifest).and_then(|s| s.aggregates.get(&author));
             holds(
-                study(facts, manifest).is_none_or(|s| !s.aggregates.contains_key(&author)),
+                said.is_none_or(|said| said.epoch < statement.epoch),
                 RuleBroken::Already("this aggregate"),
             )
         }
@@ -271,14 +296,14 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
             feeds,
             pieces,
         } => {
-            let count = own_pieces(roster, author, pieces)?;
+            let count = own_pieces(roster.committee(), author, pieces)?;
             ascending(approvals.iter(), "approvals", roster.parties())?;
             holds(
                 approvals.len() > roster.threshold(),
                 RuleBroken::Partial("relies on fewer than t+1 approvals"),
             )?;
-            heads(roster, feeds)?;
-            partial(facts, author, manifest, squashed, *first_block, count)
+            heads(feeds)?;
+            partial(facts, statement, manifest, squashed, *first_block, count)
         }
         Body::ResultReleased {
             manifest,
@@ -286,7 +311,7 @@ pub(super) fn check(roster: &Roster, facts: &Facts, statement: &Statement) -> Ch
             values,
             ..
         } => {
-            heads(roster, feeds)?;
+            heads(feeds)?;
             let values = values.as_slice();
             let sized = !values.is_empty()
                 && values.len() <= MAX_BLOCKS as usize
@@ -341,12 +366,10 @@ fn ascending<T: Ord>(
     holds(items.is_sorted_by(|a, b| a < b), rule)
 }
 
-fn heads(roster: &Roster, feeds: &[FeedHead]) -> Checked {
-    ascending(
-        feeds.iter().map(|h| h.party),
-        "feed heads",
-        roster.parties(),
-    )
+/// Former members' feeds are named too.
+fn heads(feeds: &[FeedHead]) -> Checked {
+    let most = usize::from(PartyId::MAX);
+    ascending(feeds.iter().map(|h| h.party), "feed heads", most)
 }
 
 /// The positions of the groups that a party prepares input masks with.
@@ -359,8 +382,12 @@ pub fn own_groups(roster: &Roster, party: PartyId) -> impl Iterator<Item = u16> 
 }
 
 /// The pieces are exactly the author's, with equally many values each; returns how many.
-fn own_pieces(roster: &Roster, author: PartyId, pieces: &[PieceValues]) -> Result<u32, RuleBroken> {
-    let mine = roster.committee().pieces_of(author);
+fn own_pieces(
+    committee: &Committee,
+    author: PartyId,
+    pieces: &[PieceValues],
+) -> Result<u32, RuleBroken> {
+    let mine = committee.pieces_of(author);
     holds(
         pieces.iter().map(|p| p.piece).eq(mine),
         RuleBroken::Partial("is not of exactly the author's pieces"),
@@ -387,6 +414,17 @@ fn batch_form(batch: &Batch) -> Checked {
     )
 }
 
+/// Nobody prepares, or deposits with, a batch of an epoch that is over (E10).
+fn of_epoch(batch: &Batch, epoch: u32) -> Checked {
+    holds(
+        batch.epoch == epoch,
+        RuleBroken::Batch {
+            batch: *batch,
+            why: "is of another epoch than its statement",
+        },
+    )
+}
+
 fn batch_requested(facts: &Facts, author: PartyId, epoch: u32, batch: &Batch) -> Checked {
     let broken = |why| RuleBroken::Batch { batch: *batch, why };
     holds(
@@ -396,10 +434,7 @@ fn batch_requested(facts: &Facts, author: PartyId, epoch: u32, batch: &Batch) ->
         },
     )?;
     batch_form(batch)?;
-    holds(
-        batch.epoch == epoch,
-        broken("is of another epoch than its statement"),
-    )?;
+    of_epoch(batch, epoch)?;
     let newest = facts.batches_of(author).map(|b| b.number).max();
     holds(
         newest.is_none_or(|n| batch.number > n),
@@ -407,7 +442,7 @@ fn batch_requested(facts: &Facts, author: PartyId, epoch: u32, batch: &Batch) ->
     )?;
     let unused = facts
         .batches_of(author)
-        .filter(|b| !facts.slots.contains_key(b))
+        .filter(|b| b.epoch == epoch && !facts.slots.contains_key(b))
         .count();
     holds(
         unused < MAX_UNUSED_BATCHES,
@@ -447,12 +482,13 @@ fn deposited(facts: &Facts, author: PartyId, batch: &Batch, twins: &[TwinEntry])
 
 fn partial(
     facts: &Facts,
-    author: PartyId,
+    statement: &Statement,
     id: &Digest,
     squashed: &Digest,
     first: u32,
     count: u32,
 ) -> Checked {
+    let author = statement.author;
     let said = study(facts, id).ok_or(RuleBroken::NotDerived)?;
     holds(!said.rejections.contains_key(&author), RuleBroken::Rejected)?;
     let derived = said
@@ -467,6 +503,7 @@ fn partial(
     let earlier = said.partials.get(&author).into_iter().flatten();
     let again = earlier
         .into_iter()
+        .filter(|p| p.epoch == statement.epoch)
         .any(|p| p.first_block < end && first < p.first_block.saturating_add(p.blocks));
     holds(!again, RuleBroken::Already("some of these blocks"))
 }
@@ -480,7 +517,7 @@ fn manifest_form(roster: &Roster, manifest: &Manifest, now_ms: u64) -> Checked {
         .rows
         .iter()
         .try_for_each(|row| text(&row.label, "a row's label", MAX_TEXT_BYTES))?;
-    heads(roster, &manifest.feeds)?;
+    heads(&manifest.feeds)?;
     let facts = &manifest.facts;
     let quorum = usize::from(manifest.quorum);
     let cells = facts
@@ -493,11 +530,8 @@ fn manifest_form(roster: &Roster, manifest: &Manifest, now_ms: u64) -> Checked {
         .values()
         .map(|c| u64::from(*c))
         .sum();
-    let hospitals = manifest
-        .twins
-        .per_hospital
-        .iter()
-        .all(|(p, c)| *c > 0 && roster.member(*p).is_some());
+    // Twins of hospitals that left stay usable; R2 looks every twin up.
+    let hospitals = manifest.twins.per_hospital.values().all(|c| *c > 0);
     let rules = [
         (
             manifest.version == MANIFEST_VERSION,

@@ -154,7 +154,7 @@ fn two_statements_under_one_number_end_the_feed_before_them_and_prove_it_to_anyo
         panic!("a fork was admitted")
     };
     assert_eq!((author, at), (party(2), 2));
-    assert_eq!(proof.verify(scene.fold.roster()), Some((party(2), 2)));
+    assert_eq!(proof.verify(&scene.fold), Some((party(2), 2)));
     assert_eq!(scene.fold.feed(party(2)).len(), 2);
     assert_eq!(scene.fold.ended(party(2)), Some(2));
     assert!(
@@ -168,9 +168,9 @@ fn two_statements_under_one_number_end_the_feed_before_them_and_prove_it_to_anyo
     ));
     let mut swapped = (*proof).clone();
     std::mem::swap(&mut swapped.first, &mut swapped.second);
-    assert_eq!(swapped.verify(scene.fold.roster()), None);
+    assert_eq!(swapped.verify(&scene.fold), None);
     swapped.second = swapped.first.clone();
-    assert_eq!(swapped.verify(scene.fold.roster()), None);
+    assert_eq!(swapped.verify(&scene.fold), None);
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn opened_blocks_count_only_what_an_honest_party_can_have_decrypted() {
     let (scene, id) = Scene::whole();
     let certificate = scene.certificate().digest().unwrap();
     assert_eq!(opened_blocks(&scene.fold, &certificate, None), 5);
-    assert_eq!(opened_blocks(&scene.fold, &certificate, Some(&id)), 0);
+    assert_eq!(opened_blocks(&scene.fold, &certificate, Some((&id, 0))), 0);
     assert_eq!(opened_blocks(&scene.fold, &blob("another key"), None), 0);
     let mut scene = Scene::with_twins(4, 1, 1);
     let id = scene.propose(3);

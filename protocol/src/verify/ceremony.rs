@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
 pub(super) fn check(fold: &Fold, report: &mut Report) {
     let mut certified = 0;
     for (digest, facts) in &fold.facts().certificates {
-        if facts.signers.len() < fold.roster().parties() {
+        if facts.certificate.epoch > 0 || facts.signers.len() < fold.founding().parties() {
             continue;
         }
         certified += 1;
@@ -104,7 +104,7 @@ pub(super) fn check(fold: &Fold, report: &mut Report) {
 
 /// Every step of a session: complete, and equal where parties must agree.
 fn steps(fold: &Fold, session: SessionId) -> Verdict {
-    let roster = fold.roster();
+    let roster = fold.founding();
     let said = Session::of(fold, session);
     for (party, (commitments, head)) in &said.commitments {
         let pieces = roster.committee().pieces_of(*party);

@@ -1,10 +1,12 @@
 //! What the statements must show by themselves: form, signatures, order, rules, forks, and that nothing named is missing.
 
+use std::collections::BTreeSet;
+
 use super::{Fault, Report, Verdict, short};
 use crate::codec;
 use crate::feed::FeedHead;
 use crate::fold::{Admitted, Fold, Knowledge, Refusal};
-use crate::statement::{Body, MAX_STATEMENT_BYTES, SignedStatement, Statement};
+use crate::statement::{Body, MAX_STATEMENT_BYTES, SignedStatement, Statement, StatementError};
 use crate::transcript::Transcript;
 
 /// Replays the statements into the fold and checks what they show.
@@ -30,23 +32,45 @@ fn claimed(signed: &SignedStatement) -> Option<FeedHead> {
 /// Every statement must be signed by its author and extend its feed at once, within the rules.
 fn replay(transcript: &Transcript, fold: &mut Fold) -> (Verdict, Verdict) {
     let unread = || Err("not read to the end, since a statement is not what it claims".into());
-    for (index, signed) in transcript.statements.iter().enumerate() {
-        let fault = |what: String| {
-            let what = format!("statement {index} of the file ({}): {what}", signed.hash());
-            Err(Fault {
-                what,
-                statement: claimed(signed),
-            })
-        };
-        match fold.admit(signed.clone()) {
-            Ok(Admitted::Extended(hashes)) if hashes.len() == 1 => {}
-            Ok(_) => {
-                let what = "expected the next one of its feed, got one out of order or twice";
-                return (signed_so_far(index), fault(what.to_owned()));
+    // A feed waits for its turn while others' approvals of the epoch that it names are still to come.
+    let mut turns: Vec<(usize, &SignedStatement)> =
+        transcript.statements.iter().enumerate().collect();
+    while !turns.is_empty() {
+        let (mut later, mut blocked) = (Vec::new(), BTreeSet::new());
+        let mut refused = None;
+        let before = turns.len();
+        for (index, signed) in turns {
+            let author = || claimed(signed).map(|head| head.party);
+            if !blocked.is_empty() && blocked.contains(&author()) {
+                later.push((index, signed));
+                continue;
             }
-            Err(Refusal::Statement(wrong)) => return (fault(wrong.to_string()), unread()),
-            Err(refusal) => return (signed_so_far(index), fault(refusal.to_string())),
+            let fault = |what: String| {
+                let what = format!("statement {index} of the file ({}): {what}", signed.hash());
+                Err(Fault {
+                    what,
+                    statement: claimed(signed),
+                })
+            };
+            match fold.admit(signed.clone()) {
+                Ok(Admitted::Extended(hashes)) if hashes.len() == 1 => {}
+                Ok(_) => {
+                    let what = "expected the next one of its feed, got one out of order or twice";
+                    return (signed_so_far(index), fault(what.to_owned()));
+                }
+                Err(Refusal::Statement(wrong @ StatementError::UnknownEpoch { .. })) => {
+                    refused.get_or_insert(fault(wrong.to_string()));
+                    blocked.insert(author());
+                    later.push((index, signed));
+                }
+                Err(Refusal::Statement(wrong)) => return (fault(wrong.to_string()), unread()),
+                Err(refusal) => return (signed_so_far(index), fault(refusal.to_string())),
+            }
         }
+        if let (Some(refused), true) = (refused, later.len() == before) {
+            return (refused, unread());
+        }
+        turns = later;
     }
     let out_of_order = fold
         .statements()
@@ -79,7 +103,7 @@ fn forks(transcript: &Transcript, fold: &Fold) -> Verdict {
     let mut named = Vec::new();
     let mut previous = None;
     for proof in &transcript.equivocations {
-        let (party, seq) = proof.verify(&transcript.roster).ok_or_else(|| Fault {
+        let (party, seq) = proof.verify(fold).ok_or_else(|| Fault {
             what: "a proof of equivocation does not hold".to_owned(),
             statement: claimed(&proof.first),
         })?;
@@ -141,7 +165,7 @@ fn references(transcript: &Transcript, fold: &Fold) -> Verdict {
 }
 
 fn roster_signed(fold: &Fold) -> Verdict {
-    let roster = fold.roster();
+    let roster = fold.founding();
     let missing: Vec<String> = roster
         .members()
         .iter()

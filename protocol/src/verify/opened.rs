@@ -10,6 +10,7 @@ use crate::codec::ByteString;
 use crate::digest::Digest;
 use crate::evidence::Evidence;
 use crate::feed::FeedHead;
+use crate::fold::{Fold, PartialFacts};
 use crate::roster::Roster;
 use crate::shard;
 use crate::statement::VerifiedStatement;
@@ -21,8 +22,8 @@ use crate::twin::TwinList;
 pub(super) struct Threshold;
 
 impl Recombine for Threshold {
-    fn opening_limit(&self, roster: &Roster) -> Result<u64, String> {
-        budget::opening_limit(roster).map_err(|e| e.to_string())
+    fn opening_limit(&self, fold: &Fold) -> Result<u64, String> {
+        budget::limit(fold).map_err(|e| e.to_string())
     }
 
     fn recombine(
@@ -59,12 +60,16 @@ pub(super) fn check(
     if study.facts.partials.is_empty() {
         return not_opened(study, list, report);
     }
+    // It is judged under the roster of the epoch whose shares opened it.
+    let opening_of = study.opening(list);
+    let study = &opening_of.map_or(*study, |opened| opened.study);
     let agreed = study.aggregate();
     passed &= report.check(name("quorum"), quorum(study));
-    let faults = agreed
-        .as_ref()
-        .map(|agreed| faults(study, list, agreed))
-        .unwrap_or_default();
+    let faults = if agreed.is_some() {
+        faults(study, list)
+    } else {
+        Vec::new()
+    };
     passed &= report.check(name("expiry"), expiry(study, &faults));
     passed &= report.check(name("approvals before opening"), approved(study, &faults));
     passed &= report.check(name("shards"), shards(study, list));
@@ -124,11 +129,18 @@ fn manifest(study: &Study<'_>, list: &TwinList) -> (Verdict, Verdict) {
 }
 
 /// Every partial decryption that breaks a rule of the study, and which.
-fn faults(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> Vec<(PartialFault, FeedHead)> {
+fn faults(study: &Study<'_>, list: &TwinList) -> Vec<(PartialFault, FeedHead)> {
     let mut faults = Vec::new();
+    // Each is judged in its own epoch.
+    let check = |party, partial: &PartialFacts| {
+        let study = study.under(partial.epoch);
+        let read = study.and_then(|study| Some((study, study.aggregate()?)));
+        let (study, agreed) = read.ok_or(PartialFault::OtherAggregate)?;
+        tally::check_partial(&study, list, &agreed, party, partial)
+    };
     for (party, partials) in &study.facts.partials {
         for partial in partials {
-            if let Err(fault) = tally::check_partial(study, list, agreed, *party, partial) {
+            if let Err(fault) = check(*party, partial) {
                 let head = FeedHead {
                     party: *party,
                     seq: partial.seq,
@@ -188,7 +200,7 @@ fn approved(study: &Study<'_>, faults: &[(PartialFault, FeedHead)]) -> Verdict {
 
 fn not_opened(study: &Study<'_>, list: &TwinList, report: &mut Report) -> Outcome {
     // The auditor has no clock: the latest time that any party signed stands for now. Times never decrease in a feed.
-    let roster = study.fold().roster();
+    let roster = study.roster();
     let last = |party| study.fold().feed(party).last();
     let latest = roster.members().iter().filter_map(|m| last(m.party));
     let latest = latest.map(|s| s.statement().time_ms).max().unwrap_or(0);
@@ -223,7 +235,9 @@ fn quorum(study: &Study<'_>) -> Verdict {
         .facts
         .approvals
         .iter()
-        .filter(|(_, a)| a.time_ms < study.manifest.expires_ms);
+        .filter(|(party, a)| {
+            a.time_ms < study.manifest.expires_ms && study.roster().member(**party).is_some()
+        });
     let parties: Vec<String> = parties.map(|(party, _)| party.to_string()).collect();
     if parties.len() < study.quorum() {
         return Err(format!(
@@ -241,7 +255,7 @@ fn quorum(study: &Study<'_>) -> Verdict {
 }
 
 fn shards(study: &Study<'_>, list: &TwinList) -> Verdict {
-    let roster = study.fold().roster();
+    let roster = study.roster();
     let shards = shard::shards(&study.id, list);
     let mut liars = Vec::new();
     for shard in &shards {
@@ -276,7 +290,7 @@ fn shards(study: &Study<'_>, list: &TwinList) -> Verdict {
 }
 
 fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Verdict {
-    let needed = study.fold().roster().equal_needed();
+    let needed = study.roster().equal_needed();
     let agreed = agreed.ok_or_else(|| {
         format!(
             "expected {needed} parties to derive one aggregate of {} blocks, got none",
@@ -294,7 +308,7 @@ fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Verdict {
 fn partials(study: &Study<'_>, faults: &[(PartialFault, FeedHead)], tally: &PieceTally) -> Verdict {
     first(faults, |_| true)?;
     if !tally.complete {
-        let pieces = study.fold().roster().committee().pieces();
+        let pieces = study.roster().committee().pieces();
         return Err(format!(
             "expected accepted values of {} pieces, got {}",
             pieces.len(),
@@ -302,7 +316,7 @@ fn partials(study: &Study<'_>, faults: &[(PartialFault, FeedHead)], tally: &Piec
         )
         .into());
     }
-    let parties = study.facts.partials.len();
+    let parties = tally::in_epoch(study).count();
     Ok(format!(
         "{parties} parties decrypted, every piece accepted{}",
         named(&tally.evidence)
@@ -317,7 +331,7 @@ fn recombined(
     opening: &dyn Recombine,
 ) -> Result<Vec<u8>, Fault> {
     let squashed = squashed.ok_or("the squashed ciphertexts are missing")?;
-    let opened = opening.recombine(study.fold().roster(), squashed.as_slice(), &tally.accepted)?;
+    let opened = opening.recombine(study.roster(), squashed.as_slice(), &tally.accepted)?;
     if opened.squashed != agreed.squashed {
         return Err(format!(
             "expected squashed bytes {}, got {}",

@@ -438,7 +438,7 @@ fn an_export_names_what_is_missing() {
 fn more_blocks_than_the_keys_budget_fail() {
     struct Poor;
     impl Recombine for Poor {
-        fn opening_limit(&self, _: &Roster) -> Result<u64, String> {
+        fn opening_limit(&self, _: &Fold) -> Result<u64, String> {
             Ok(u64::from(BLOCKS) - 1)
         }
         fn recombine(

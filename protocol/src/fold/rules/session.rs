@@ -8,7 +8,7 @@ use crate::roster::Roster;
 use crate::statement::{Body, MAX_REASON_BYTES};
 
 /// Each step of a session is said once, so that no party can flood the others with a session's statements.
-pub(super) fn check(roster: &Roster, facts: &Facts, author: PartyId, body: &Body) -> Checked {
+pub(super) fn check(founding: &Roster, facts: &Facts, author: PartyId, body: &Body) -> Checked {
     let said = |session: &SessionId| facts.steps.get(&(author, *session));
     let once = |session: &SessionId, what, already: fn(&SessionSteps) -> bool| {
         holds(
@@ -58,7 +58,7 @@ pub(super) fn check(roster: &Roster, facts: &Facts, author: PartyId, body: &Body
             session, pieces, ..
         } => {
             once(session, "its self-test", |s| s.tested)?;
-            own_pieces(roster, author, pieces).map(|_| ())
+            own_pieces(founding.committee(), author, pieces).map(|_| ())
         }
         Body::CeremonyAborted {
             session, reason, ..
