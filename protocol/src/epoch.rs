@@ -129,3 +129,5 @@ impl EpochChange {
         }
     }
 }
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,7 @@ use crate::feed::FeedHead;
 use crate::identity::StatementKey;
 use crate::roster::Roster;
 use crate::statement::{
-    Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError,
-    VerifiedStatement,
+    Body, STATEMENT_VERSION, SignedStatement, Statement, StatementError, VerifiedStatement,
 };
 
 /// How far ahead of its feed a statement may arrive and be kept until the gap is filled.

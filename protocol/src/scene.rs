@@ -133,7 +133,8 @@ impl Scene {
     /// Composes, signs and admits, as a node does.
     pub(crate) fn say(&mut self, author: PartyId, body: Body) -> Result<Digest, Refusal> {
         self.now += 1;
-        let statement = self.fold.compose(author, 0, self.now, body)?;
+        let epoch = self.fold.speaks_in(author).unwrap_or(0);
+        let statement = self.fold.compose(author, epoch, self.now, body)?;
         let signed = SignedStatement::sign(&statement, &identity(author)).unwrap();
         let hash = signed.hash();
         assert_eq!(self.fold.admit(signed)?, Admitted::Extended(vec![hash]));

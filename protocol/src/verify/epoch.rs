@@ -65,12 +65,11 @@ fn chain(fold: &Fold) -> Verdict {
             return Err(format!(
                 "expected one successor of certificate {}, got epochs {other} and {epoch}",
                 short(&certificate.previous)
-            ).into());
+            )
+            .into());
         }
         if epochs.insert(epoch, digest).is_some() {
-            return Err(format!(
-                "expected one certificate of epoch {epoch}, got two"
-            ).into());
+            return Err(format!("expected one certificate of epoch {epoch}, got two").into());
         }
     }
     let line: Vec<String> = fold
@@ -96,7 +95,8 @@ fn not_certified(fold: &Fold, change: &ChangeFacts) -> Verdict {
         return Err(format!(
             "parties {} offered their pieces before the change was agreed",
             list(change.offers.keys())
-        ).into());
+        )
+        .into());
     }
     Ok(match change.aborted.first_key_value() {
         Some((party, reason)) => format!("given up; party {party}: {reason}"),
@@ -113,7 +113,8 @@ fn approvals(fold: &Fold, change: &ChangeFacts) -> Verdict {
         return Err(format!(
             "expected the approvals of n-t old and all new members, missing: {}",
             list(missing.old.iter().chain(&missing.new))
-        ).into());
+        )
+        .into());
     }
     let what = match change.change.kind {
         ChangeKind::Refresh => "new shares for the same members".to_owned(),
@@ -134,7 +135,8 @@ fn offers(fold: &Fold, change: &ChangeFacts) -> Verdict {
             "accepted digests of only {} old pieces; silent: {}",
             tally.accepted.len(),
             list(tally.missing.iter())
-        ).into());
+        )
+        .into());
     }
     let liars: BTreeSet<_> = tally.evidence.iter().flat_map(Evidence::accused).collect();
     let liars = if liars.is_empty() {
@@ -187,7 +189,8 @@ fn self_test(change: &ChangeFacts, said: &Said) -> Verdict {
         return Err(format!(
             "expected one self-test of all new members, got {}",
             squashed.len()
-        ).into());
+        )
+        .into());
     }
     let mut values: BTreeMap<PieceId, BTreeSet<&PieceValues>> = BTreeMap::new();
     for piece in said.self_tests.values().flat_map(|test| &test.pieces) {
@@ -216,7 +219,8 @@ fn signed(fold: &Fold, change: &ChangeFacts, digest: &Digest) -> Verdict {
             "expected key {}, got {}",
             short(&before.key),
             short(&now.key)
-        ).into());
+        )
+        .into());
     }
     Ok(format!(
         "key {} certified by parties {} for t = {}, {:?} security, after epoch {}",

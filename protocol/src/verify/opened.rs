@@ -231,13 +231,9 @@ fn not_opened(study: &Study<'_>, list: &TwinList, report: &mut Report) -> Outcom
 
 /// Any Q approvals that stood suffice here; that they came first is checked per partial decryption.
 fn quorum(study: &Study<'_>) -> Verdict {
-    let parties = study
-        .facts
-        .approvals
-        .iter()
-        .filter(|(party, a)| {
-            a.time_ms < study.manifest.expires_ms && study.roster().member(**party).is_some()
-        });
+    let parties = study.facts.approvals.iter().filter(|(party, a)| {
+        a.time_ms < study.manifest.expires_ms && study.roster().member(**party).is_some()
+    });
     let parties: Vec<String> = parties.map(|(party, _)| party.to_string()).collect();
     if parties.len() < study.quorum() {
         return Err(format!(
