@@ -7,12 +7,13 @@ mod check;
 mod state;
 mod wish;
 
-use organtwin_threshold::{PartyId, SessionId};
+use organtwin_threshold::{PartyId, PartySet, Resharing, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::CodecError;
 use crate::digest::{self, Digest, Domain};
 use crate::feed::FeedHead;
+use crate::fold::{ChangeFacts, Fold};
 use crate::roster::{RawRoster, Roster};
 
 pub(crate) use check::lying_offers;
@@ -129,5 +130,19 @@ impl EpochChange {
         }
     }
 }
+
+/// The resharing of a change, once enough old members approved it.
+pub fn resharing(fold: &Fold, facts: &ChangeFacts) -> Option<Resharing> {
+    let from = fold.facts().certificates.get(&facts.change.from)?;
+    let old = fold.roster_at(from.certificate.epoch)?;
+    Some(Resharing {
+        from: old.committee().clone(),
+        to: facts.roster.committee().clone(),
+        session: facts.session,
+        epoch: facts.change.epoch,
+        excused: facts.change.excused().into_iter().collect::<PartySet>(),
+    })
+}
+
 #[cfg(test)]
 mod tests;

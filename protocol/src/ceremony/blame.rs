@@ -272,7 +272,7 @@ pub fn verdicts(
 /// # Errors
 /// [`CodecError`] never in practice.
 pub fn faults(fold: &Fold, session: SessionId, said: &Said) -> Result<Vec<Fault>, CodecError> {
-    let roster = fold.roster();
+    let roster = fold.founding();
     let committee = roster.committee();
     let mut faults = Vec::new();
     let mut fault = |party: PartyId, statement: Digest, what: &str| {
@@ -388,7 +388,7 @@ pub fn standing(fold: &Fold, session: SessionId, said: &Said, evidence: &Evidenc
                 return Standing::Unproven;
             };
             let authors: BTreeSet<PartyId> = others.iter().map(|s| s.author()).collect();
-            let enough = authors.len() >= fold.roster().equal_needed()
+            let enough = authors.len() >= fold.founding().equal_needed()
                 && !authors.contains(party)
                 && one.author() == *party;
             let agree = others.windows(2).all(|two| match two {

@@ -132,7 +132,7 @@ impl Replay {
     /// # Errors
     /// [`NotReplayable`] says what is missing.
     pub fn of(fold: &Fold, session: SessionId) -> Result<Self, NotReplayable> {
-        let roster = fold.roster().clone();
+        let roster = fold.founding().clone();
         let said = Said::of(fold, session);
         let complete = said.commitments.len() == roster.parties()
             && said.held.len() == roster.parties()

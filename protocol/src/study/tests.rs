@@ -289,7 +289,7 @@ fn opened_blocks_count_only_what_an_honest_party_can_have_decrypted() {
         first_block: 0,
         approvals: vec![blob("a"), blob("b"), blob("c")]
             .into_iter()
-            .collect::<std::collections::BTreeSet<_>>()
+            .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
         feeds: scene.fold.heads(),

@@ -98,13 +98,16 @@ pub(super) fn step(facts: &Facts, change: &ChangeFacts, statement: &Statement) -
         } => {
             once("its seed commitments", |s| s.committed.is_some())?;
             holds(
-            commitments
-                .iter()
-                .map(|c| c.piece)
-                .eq(committee.pieces_of(author))
-                && *mask == digest::ZERO,
-            RuleBroken::Epoch("expected one commitment per new piece of the author, and no mask"),
-        )}
+                commitments
+                    .iter()
+                    .map(|c| c.piece)
+                    .eq(committee.pieces_of(author))
+                    && *mask == digest::ZERO,
+                RuleBroken::Epoch(
+                    "expected one commitment per new piece of the author, and no mask",
+                ),
+            )
+        }
         Body::SeedsHeld { mask_reveal, .. } => {
             once("that it holds the seeds", |s| s.held)?;
             holds(
