@@ -5,6 +5,7 @@ pub(crate) mod command;
 mod deposits;
 mod error;
 mod handle;
+mod intake;
 mod node;
 mod peers;
 mod spool;

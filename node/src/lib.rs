@@ -18,5 +18,6 @@ pub(crate) mod models;
 pub mod net;
 pub mod planning;
 pub mod private_file;
+mod quiet;
 pub mod store;
 pub mod twins;

@@ -1,9 +1,14 @@
 //! The consortium's network: libp2p over TCP with Noise and Yamux, between members of the roster only.
 //!
 //! Statements spread by gossip and are fetched by feed position; blobs, ceremony chunks and private messages are
-//! requests with an answer. Everything has a bound: message sizes, streams, requests under way, connections.
+//! requests with an answer. Everything has a bound: message sizes, streams, requests under way, connections, and how
+//! fast a member may speak and ask. Who goes beyond is cut off for a time that grows ([`Fault`] says for what).
 
 pub mod codec;
+mod conduct;
+mod gossip;
+mod guard;
+mod mux;
 mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libp2p::identity::Keypair;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, gossipsub};
 use organtwin_threshold::PartyId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::hospital::StartError;
 
 pub use codec::{Request, Response};
+pub(crate) use conduct::Bucket;
+pub use conduct::Fault;
+use conduct::Limits;
 
 /// Longest that an answer may take: a chunk of a ceremony is computed when it is asked for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +45,17 @@ pub enum NetEvent {
         from: PartyId,
         /// The encoded signed statement.
         bytes: Vec<u8>,
+        /// For [`Network::judge`].
+        ticket: Ticket,
+    },
+    /// A member was cut off for its conduct.
+    CutOff {
+        /// The member.
+        party: PartyId,
+        /// What it did last.
+        fault: Fault,
+        /// For how long.
+        time: Duration,
     },
     /// A member asks for something.
     Request {
@@ -47,6 +66,24 @@ pub enum NetEvent {
         /// Where the answer goes; dropping it answers [`Response::Unavailable`].
         reply: oneshot::Sender<Response>,
     },
+}
+
+/// A statement that came by gossip and is not judged yet.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    id: gossipsub::MessageId,
+    source: PeerId,
+}
+
+/// What is to become of a statement that came by gossip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is passed on.
+    PassOn,
+    /// It is not passed on.
+    Keep,
+    /// It is not passed on, and its sender should have known better: an honest node passes on only what it judged.
+    Blame(Fault),
 }
 
 /// Why a request brought no answer.
@@ -61,6 +98,9 @@ pub enum RequestError {
     /// The connection broke, or the member does not speak this protocol.
     #[error("the connection to party {0} broke during a request")]
     Broken(PartyId),
+    /// Too many requests to the member wait already.
+    #[error("too many requests to party {0} wait already")]
+    Busy(PartyId),
     /// The network is shutting down.
     #[error("the network has stopped")]
     Stopped,
@@ -68,6 +108,9 @@ pub enum RequestError {
 
 enum Command {
     Publish(Vec<u8>),
+    Judge(Ticket, Verdict),
+    Blame(PartyId, Fault),
+    Members(Vec<(PartyId, PeerId)>),
     Request {
         to: PartyId,
         request: Request,
@@ -100,18 +143,36 @@ pub struct Network {
 
 /// Starts the network of one node: listens, and from then on dials the members whose address is known.
 ///
+/// `consortium` names the consortium for its whole life: nodes of others are not understood.
+///
 /// # Errors
 /// [`StartError::Listen`] names the address that is unusable or taken.
 pub async fn start(
     keypair: Keypair,
     listen: &[String],
+    consortium: &[u8; 32],
     peers: Vec<(PartyId, PeerId)>,
+) -> Result<(Network, mpsc::Receiver<NetEvent>), StartError> {
+    start_with(keypair, listen, consortium, peers, Limits::default()).await
+}
+
+async fn start_with(
+    keypair: Keypair,
+    listen: &[String],
+    consortium: &[u8; 32],
+    peers: Vec<(PartyId, PeerId)>,
+    limits: Limits,
 ) -> Result<(Network, mpsc::Receiver<NetEvent>), StartError> {
     let own = keypair.public().to_peer_id();
     let (commands, inbox) = mpsc::unbounded_channel();
     let (outbox, events) = mpsc::channel(EVENTS);
     let shared = Arc::new(Mutex::new(Shared::default()));
-    let mut task = swarm::Task::new(keypair, peers, inbox, outbox, shared.clone())?;
+    let ends = swarm::Ends {
+        inbox,
+        outbox,
+        shared: shared.clone(),
+    };
+    let mut task = swarm::Task::new(keypair, consortium, peers, limits, ends)?;
     task.listen(listen).await?;
     tokio::spawn(task.run());
     Ok((
@@ -158,7 +219,22 @@ impl Network {
         let _ = self.commands.send(Command::Publish(statement));
     }
 
-    /// Asks a member.
+    /// Says what is to become of a statement that came by gossip.
+    pub fn judge(&self, ticket: Ticket, verdict: Verdict) {
+        let _ = self.commands.send(Command::Judge(ticket, verdict));
+    }
+
+    /// Counts a fault against a member; it is cut off where it is one too many.
+    pub fn blame(&self, party: PartyId, fault: Fault) {
+        let _ = self.commands.send(Command::Blame(party, fault));
+    }
+
+    /// Replaces the members that may connect; who is none any more is disconnected.
+    pub fn set_members(&self, members: Vec<(PartyId, PeerId)>) {
+        let _ = self.commands.send(Command::Members(members));
+    }
+
+    /// Asks a member. At most 32 requests to one are under way; the others wait for their turn.
     ///
     /// # Errors
     /// [`RequestError`] when there is no answer.
@@ -209,5 +285,7 @@ impl Network {
     }
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

@@ -423,6 +423,13 @@ impl SignedStatement {
         digest::of_bytes(Domain::Statement, self.bytes.as_slice())
     }
 
+    /// Who claims to have said it: nothing is checked but the form.
+    pub fn claimed_author(&self) -> Option<PartyId> {
+        let statement: Statement =
+            codec::decode(self.bytes.as_slice(), MAX_STATEMENT_BYTES).ok()?;
+        Some(statement.author)
+    }
+
     /// Checks form, roster and signature, where nothing but one roster is known.
     ///
     /// # Errors

@@ -81,7 +81,13 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
             Ok((member.party, peer))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
-    let (net, events) = net::start(keys.network, &config.network.listen, peers).await?;
+    let (net, events) = net::start(
+        keys.network,
+        &config.network.listen,
+        roster.digest().as_bytes(),
+        peers,
+    )
+    .await?;
     for (party, address) in &config.peers {
         let known = party.parse().ok().and_then(PartyId::new);
         let dialled = known

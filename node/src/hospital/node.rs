@@ -13,7 +13,7 @@ use organtwin_protocol::duty::{self, Duty, LocalView};
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;
-use organtwin_protocol::statement::{Batch, Body, SignedStatement};
+use organtwin_protocol::statement::{Batch, Body, SignedStatement, StatementError};
 use organtwin_simulations::Engine;
 use organtwin_threshold::{PartyId, SealingKey};
 use tokio::sync::{mpsc, watch};
@@ -22,11 +22,13 @@ use super::ceremony::Runner;
 use super::command::Command;
 use super::deposits::Deposits;
 use super::error::{NodeError, StartError};
+use super::intake::Intake;
 use super::peers::Fetches;
 use super::studies::StudyRun;
 use crate::config::{Config, HospitalDir};
 use crate::jobs::keys::{self, KeyRing};
-use crate::net::{NetEvent, Network};
+use crate::net::{Fault, NetEvent, Network, Verdict};
+use crate::quiet::Quiet;
 use crate::store::Store;
 
 /// How often the loop looks at the clock when nothing happens.
@@ -63,6 +65,8 @@ pub(super) struct Node {
     pub(super) heavy: Option<String>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) faults: Vec<String>,
+    intake: Intake,
+    quiet: Quiet,
     applies: mpsc::UnboundedSender<Apply>,
     stored: BTreeMap<PartyId, u64>,
     /// Whether peers' statements wait for the disk. Their authors keep them too, so they need not be durable at once.
@@ -171,6 +175,8 @@ impl Node {
             heavy: None,
             refused: BTreeMap::new(),
             faults: Vec::new(),
+            intake: Intake::default(),
+            quiet: Quiet::default(),
             applies,
             stored,
             unflushed: false,
@@ -391,29 +397,41 @@ impl Node {
         Ok(hash)
     }
 
-    /// Takes in a statement that came from `from`.
-    pub(super) fn take_in(&mut self, from: PartyId, bytes: &[u8]) -> Result<(), NodeError> {
+    /// Takes in a statement that came from `from`, and says whether others are to have it from here.
+    pub(super) fn take_in(&mut self, from: PartyId, bytes: &[u8]) -> Result<Verdict, NodeError> {
         let signed: SignedStatement = match codec::decode(bytes, MAX_SIGNED_BYTES) {
             Ok(signed) => signed,
             Err(error) => {
                 self.refuse("malformed statement", from, &error.to_string());
-                return Ok(());
+                return Ok(Verdict::Blame(Fault::MalformedStatement));
             }
         };
+        if let Some(author) = self.intake.overdrawn(&signed) {
+            self.note_fault(format!(
+                "party {author}: says more than a member may; its statements are taken in slowly"
+            ));
+            return Ok(Verdict::Keep);
+        }
         match self.fold.admit(signed) {
-            Ok(Admitted::Known | Admitted::Pending) => Ok(()),
+            Ok(Admitted::Known | Admitted::Pending) => Ok(Verdict::PassOn),
             Ok(Admitted::Extended(_)) => {
                 self.persist_feeds()?;
                 self.unflushed = true;
                 self.note_progress();
                 self.dirty = true;
-                Ok(())
+                Ok(Verdict::PassOn)
             }
             Err(refusal) => {
-                let kind = match &refusal {
-                    Refusal::Equivocation { .. } => "equivocation",
-                    Refusal::Statement(_) => "bad statement",
-                    _ => "statement out of order or against a rule",
+                let (kind, verdict) = match &refusal {
+                    Refusal::Equivocation { .. } => ("equivocation", Verdict::PassOn),
+                    Refusal::Statement(StatementError::BadSignature { .. }) => {
+                        ("bad statement", Verdict::Blame(Fault::BadSignature))
+                    }
+                    Refusal::Statement(StatementError::Codec(_)) => {
+                        ("bad statement", Verdict::Blame(Fault::MalformedStatement))
+                    }
+                    Refusal::Statement(_) => ("bad statement", Verdict::Keep),
+                    _ => ("statement out of order or against a rule", Verdict::Keep),
                 };
                 if let Refusal::Equivocation { author, seq, .. } = &refusal {
                     self.note_fault(format!(
@@ -421,7 +439,7 @@ impl Node {
                     ));
                 }
                 self.refuse(kind, from, &refusal.to_string());
-                Ok(())
+                Ok(verdict)
             }
         }
     }
@@ -434,6 +452,7 @@ impl Node {
                     .map_err(|error| NodeError::Bug(error.to_string()))?;
                 self.store.append(party.get(), *stored, &bytes)?;
                 *stored += 1;
+                self.intake.taken(*party, bytes.len());
             }
         }
         Ok(())
@@ -450,7 +469,10 @@ impl Node {
     /// Counts and logs what is refused, by the peer's name; never its content.
     pub(super) fn refuse(&mut self, kind: &str, from: PartyId, why: &str) {
         *self.refused.entry(kind.to_owned()).or_insert(0) += 1;
-        tracing::warn!(peer = %from, why, "refused: {kind}");
+        let line = format!("{kind} from {from}");
+        if let Some(left_out) = self.quiet.speak(&line, tokio::time::Instant::now()) {
+            tracing::warn!(peer = %from, why, left_out, "refused: {kind}");
+        }
     }
 
     /// Notes a peer that was caught, once.

@@ -10,12 +10,12 @@ use organtwin_protocol::twin::TwinList;
 use organtwin_threshold::{PartyId, PieceId, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::error::NodeError;
 use super::node::Node;
 use crate::net::codec::MAX_PART;
-use crate::net::{NetEvent, Network, Request, Response};
+use crate::net::{NetEvent, Network, Request, Response, Verdict};
 
 /// Largest twin, input vector, twin list and shard output that is fetched, bytes.
 fn bound(kind: BlobKind) -> u64 {
@@ -85,7 +85,9 @@ pub(super) struct PieceSecret {
 impl Private {
     /// The request that carries the message.
     pub(super) fn request(&self) -> Result<Request, NodeError> {
-        let bytes = codec::encode(self)
+        // Never grown, so that no secret stays behind in a smaller buffer.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PRIVATE));
+        ciborium::into_writer(self, &mut *bytes)
             .map_err(|error| NodeError::Bug(format!("a private message: {error}")))?;
         Ok(Request::Private { bytes })
     }
@@ -106,7 +108,23 @@ impl Node {
                 self.touch();
                 Ok(())
             }
-            NetEvent::Gossip { from, bytes } => self.take_in(from, &bytes),
+            NetEvent::Gossip {
+                from,
+                bytes,
+                ticket,
+            } => {
+                let verdict = self.take_in(from, &bytes)?;
+                self.net.judge(ticket, verdict);
+                Ok(())
+            }
+            NetEvent::CutOff { party, fault, .. } => {
+                self.note_fault(format!(
+                    "party {party}: cut off for a while: it {}",
+                    fault.what()
+                ));
+                self.touch();
+                Ok(())
+            }
             NetEvent::Request {
                 from,
                 request,
@@ -126,7 +144,9 @@ impl Node {
                         let more = !statements.is_empty();
                         let before = node.held();
                         for statement in statements {
-                            node.take_in(peer, &statement)?;
+                            if let Verdict::Blame(fault) = node.take_in(peer, &statement)? {
+                                node.net.blame(peer, fault);
+                            }
                         }
                         // An answer is bounded; what did not fit is asked for at once, as long as it helps.
                         if more && node.held() != before {

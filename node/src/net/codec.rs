@@ -1,10 +1,14 @@
 //! The bytes of a request and of its answer: a kind, fixed fields, a bounded payload; anything else is an error.
 
 use std::io;
+use std::time::Duration;
 
 use futures::prelude::*;
 use libp2p::StreamProtocol;
 use libp2p::request_response::Codec;
+use zeroize::Zeroizing;
+
+use super::conduct::Fault;
 
 /// Largest chunk or part of a blob in one answer, bytes.
 pub const MAX_PART: usize = 1024 * 1024;
@@ -47,8 +51,8 @@ pub enum Request {
     },
     /// A message for this peer's eyes; the answer acknowledges it.
     Private {
-        /// Its encoding.
-        bytes: Vec<u8>,
+        /// Its encoding, wiped when dropped.
+        bytes: Zeroizing<Vec<u8>>,
     },
 }
 
@@ -126,9 +130,10 @@ impl<'a> Reader<'a> {
 }
 
 impl Request {
-    /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// The canonical bytes; they may be private and are wiped when dropped.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Never grown, so that nothing private stays behind in a smaller buffer.
+        let mut out = Zeroizing::new(Vec::with_capacity(self.length()));
         match self {
             Self::Statements { heads } => {
                 out.push(1);
@@ -194,7 +199,7 @@ impl Request {
                 }
             }
             [4] => Self::Private {
-                bytes: reader.rest(),
+                bytes: Zeroizing::new(reader.rest()),
             },
             _ => return Err(malformed("unknown kind of request")),
         };
@@ -204,6 +209,15 @@ impl Request {
 }
 
 impl Request {
+    fn length(&self) -> usize {
+        match self {
+            Self::Statements { heads } => 1 + 9 * heads.len(),
+            Self::Blob { .. } => 41,
+            Self::Chunk { .. } => 40,
+            Self::Private { bytes } => 1 + bytes.len(),
+        }
+    }
+
     /// Bytes of content, for the count of what was sent.
     pub(super) fn payload(&self) -> usize {
         match self {
@@ -289,10 +303,16 @@ impl Response {
 }
 
 /// Frames a message by its length and never reads past a bound.
-#[derive(Debug, Clone, Default)]
-pub struct FramedCodec;
+#[derive(Debug, Clone)]
+pub struct FramedCodec {
+    /// How long a request may take to arrive once its stream is open.
+    pub arrival: Duration,
+}
 
-async fn read_frame<T: AsyncRead + Unpin + Send>(io: &mut T, most: usize) -> io::Result<Vec<u8>> {
+/// What is read at once, bytes: a peer that promises much and sends little makes nobody keep more.
+const STEP: usize = 64 * 1024;
+
+async fn read_length<T: AsyncRead + Unpin + Send>(io: &mut T, most: usize) -> io::Result<usize> {
     let mut length = [0u8; 4];
     io.read_exact(&mut length).await?;
     let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
@@ -302,7 +322,28 @@ async fn read_frame<T: AsyncRead + Unpin + Send>(io: &mut T, most: usize) -> io:
             format!("a message of {length} bytes where at most {most} are allowed"),
         ));
     }
-    let mut bytes = vec![0u8; length];
+    Ok(length)
+}
+
+async fn read_frame<T: AsyncRead + Unpin + Send>(io: &mut T, most: usize) -> io::Result<Vec<u8>> {
+    let length = read_length(io, most).await?;
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let have = bytes.len();
+        bytes.resize(length.min(have + STEP), 0);
+        io.read_exact(bytes.get_mut(have..).unwrap_or_default())
+            .await?;
+    }
+    Ok(bytes)
+}
+
+/// A request may be private: one buffer of its length, wiped when dropped.
+async fn read_private_frame<T: AsyncRead + Unpin + Send>(
+    io: &mut T,
+    most: usize,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = read_length(io, most).await?;
+    let mut bytes = Zeroizing::new(vec![0u8; length]);
     io.read_exact(&mut bytes).await?;
     Ok(bytes)
 }
@@ -321,18 +362,41 @@ async fn write_frame<T: AsyncWrite + Unpin + Send>(
     io.close().await
 }
 
+/// What arrives where a request was to come. libp2p says nothing of a request that it could not read, so that what is
+/// wrong with one is passed on in its place.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A request.
+    Request(Request),
+    /// None.
+    Nonsense(Fault),
+}
+
 #[async_trait::async_trait]
 impl Codec for FramedCodec {
     type Protocol = StreamProtocol;
-    type Request = Request;
+    type Request = Incoming;
     type Response = Response;
 
     async fn read_request<T: AsyncRead + Unpin + Send>(
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-    ) -> io::Result<Request> {
-        Request::decode(&read_frame(io, MAX_REQUEST).await?)
+    ) -> io::Result<Incoming> {
+        let arrival = tokio::time::timeout(self.arrival, read_private_frame(io, MAX_REQUEST));
+        let request = match arrival.await {
+            Err(_) => return Ok(Incoming::Nonsense(Fault::SlowRequest)),
+            Ok(read) => read.and_then(|bytes| Request::decode(&bytes)),
+        };
+        match request {
+            Ok(request) => Ok(Incoming::Request(request)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::InvalidData => Ok(Incoming::Nonsense(Fault::MalformedRequest)),
+                // Who gives up sending is slow rather than hostile.
+                io::ErrorKind::UnexpectedEof => Ok(Incoming::Nonsense(Fault::SlowRequest)),
+                _ => Err(error),
+            },
+        }
     }
 
     async fn read_response<T: AsyncRead + Unpin + Send>(
@@ -347,8 +411,11 @@ impl Codec for FramedCodec {
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-        request: Request,
+        request: Incoming,
     ) -> io::Result<()> {
+        let Incoming::Request(request) = request else {
+            return Err(malformed("nonsense is received, not sent"));
+        };
         write_frame(io, &request.encode(), MAX_REQUEST).await
     }
 
@@ -358,7 +425,9 @@ impl Codec for FramedCodec {
         io: &mut T,
         response: Response,
     ) -> io::Result<()> {
-        write_frame(io, &response.encode(), MAX_RESPONSE).await
+        let bytes = response.encode();
+        drop(response);
+        write_frame(io, &bytes, MAX_RESPONSE).await
     }
 }
 
@@ -385,7 +454,7 @@ mod tests {
                 chunk: 300,
             },
             Request::Private {
-                bytes: vec![1, 2, 3],
+                bytes: vec![1, 2, 3].into(),
             },
         ]
     }
@@ -414,7 +483,7 @@ mod tests {
     #[test]
     fn a_private_message_is_not_shown() {
         let request = Request::Private {
-            bytes: vec![0xab; 3],
+            bytes: vec![0xab; 3].into(),
         };
         assert_eq!(format!("{request:?}"), "Private(3 bytes)");
     }
@@ -429,10 +498,19 @@ mod tests {
         for cut in 0..bytes.len() {
             Request::decode(&bytes[..cut]).unwrap_err();
         }
-        let mut long = bytes;
+        let mut long = bytes.to_vec();
         long.push(0);
         Request::decode(&long).unwrap_err();
         Response::decode(&[4, 0]).unwrap_err();
+    }
+
+    #[test]
+    fn a_request_is_encoded_without_growing_its_buffer() {
+        for request in requests() {
+            let bytes = request.encode();
+            assert_eq!(bytes.len(), request.length());
+            assert_eq!(bytes.capacity(), request.length());
+        }
     }
 
     #[test]
@@ -462,7 +540,7 @@ mod tests {
         #[test]
         fn whatever_decodes_encodes_to_the_same_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(request) = Request::decode(&bytes) {
-                prop_assert_eq!(request.encode(), bytes.clone());
+                prop_assert_eq!(&*request.encode(), &bytes);
             }
             if let Ok(response) = Response::decode(&bytes) {
                 prop_assert_eq!(response.encode(), bytes);

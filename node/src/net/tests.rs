@@ -17,9 +17,14 @@ async fn start_member(number: u8, keys: &[Keypair]) -> Member {
         .map(|(other, key)| (party(other), key.public().to_peer_id()))
         .collect();
     let listen = ["/ip4/127.0.0.1/tcp/0".to_owned()];
-    let (network, events) = start(keys[usize::from(number) - 1].clone(), &listen, peers)
-        .await
-        .unwrap();
+    let (network, events) = start(
+        keys[usize::from(number) - 1].clone(),
+        &listen,
+        &[7; 32],
+        peers,
+    )
+    .await
+    .unwrap();
     let address = network.listen().remove(0);
     Member {
         party: party(number),
@@ -117,7 +122,7 @@ async fn a_statement_reaches_a_member_by_gossip() {
         }
     });
     loop {
-        if let NetEvent::Gossip { from, bytes } = b.events.recv().await.unwrap() {
+        if let NetEvent::Gossip { from, bytes, .. } = b.events.recv().await.unwrap() {
             assert_eq!((from, bytes.len()), (party(1), 4));
             break;
         }
@@ -130,7 +135,7 @@ async fn a_peer_that_is_not_on_the_roster_is_refused_and_counted() {
     let keys = keys(2);
     let a = start_member(1, &keys).await;
     let peers = vec![(party(1), keys[0].public().to_peer_id())];
-    let (stranger, _events) = start(Keypair::generate_ed25519(), &[], peers)
+    let (stranger, _events) = start(Keypair::generate_ed25519(), &[], &[7; 32], peers)
         .await
         .unwrap();
     stranger.dial(party(1), &a.address).unwrap();
@@ -138,7 +143,12 @@ async fn a_peer_that_is_not_on_the_roster_is_refused_and_counted() {
     assert!(a.network.connected().is_empty());
     assert!(
         stranger
-            .request(party(1), Request::Private { bytes: vec![1] })
+            .request(
+                party(1),
+                Request::Private {
+                    bytes: vec![1].into()
+                }
+            )
             .await
             .is_err()
     );
@@ -157,7 +167,13 @@ async fn another_key_at_a_members_address_is_refused() {
 async fn a_taken_port_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-    let Err(refused) = start(keys(1).remove(0), std::slice::from_ref(&address), vec![]).await
+    let Err(refused) = start(
+        keys(1).remove(0),
+        std::slice::from_ref(&address),
+        &[7; 32],
+        vec![],
+    )
+    .await
     else {
         panic!("the port was taken twice")
     };
@@ -194,7 +210,12 @@ async fn what_is_sent_is_counted() {
         b
     });
     a.network
-        .request(party(2), Request::Private { bytes: vec![0; 10] })
+        .request(
+            party(2),
+            Request::Private {
+                bytes: vec![0; 10].into(),
+            },
+        )
         .await
         .unwrap();
     assert_eq!(a.network.bytes_sent(), 10);
@@ -207,7 +228,12 @@ async fn a_member_that_is_away_is_unreachable_at_once() {
     let a = start_member(1, &keys).await;
     let answer = a
         .network
-        .request(party(2), Request::Private { bytes: vec![] })
+        .request(
+            party(2),
+            Request::Private {
+                bytes: vec![].into(),
+            },
+        )
         .await;
     assert_eq!(answer, Err(RequestError::NotConnected(party(2))));
 }
