@@ -4,6 +4,7 @@
 //! one object with a `schema` goes to standard output, also for errors.
 
 mod audit;
+mod backup;
 mod bench;
 mod ceremony;
 mod doctor;
@@ -50,6 +51,10 @@ enum Command {
     Status(Common),
     /// Check the hospital's directory, machine and node
     Doctor(Common),
+    /// Write a sealed backup of the hospital's directory; its node must be stopped
+    Backup(backup::BackupArgs),
+    /// Make a hospital's directory of a backup
+    Restore(backup::RestoreArgs),
     /// Make the joint key
     #[command(subcommand)]
     Ceremony(ceremony::CeremonyCommand),
@@ -109,6 +114,8 @@ impl Command {
             Self::Roster(command) => command.output(),
             Self::Run(args) => args.common.output,
             Self::Status(common) | Self::Doctor(common) => common.output,
+            Self::Backup(args) => args.common.output,
+            Self::Restore(args) => args.common.output,
             Self::Ceremony(command) => command.output(),
             Self::Twin(command) => command.output(),
             Self::Study(command) => command.output(),
@@ -132,6 +139,8 @@ impl Command {
             Self::Run(args) => run::run(&args),
             Self::Status(common) => hospital::status(&common),
             Self::Doctor(common) => doctor::run(&common),
+            Self::Backup(args) => backup::backup(&args),
+            Self::Restore(args) => backup::restore(&args),
             Self::Ceremony(command) => command.run(),
             Self::Twin(command) => command.run(),
             Self::Study(command) => command.run(),

@@ -8,10 +8,13 @@ mod handle;
 mod intake;
 mod node;
 mod peers;
+mod restored;
 mod spool;
+mod statements;
 mod status;
 mod studies;
 mod view;
+mod withdrawal;
 
 pub use error::{NodeError, StartError};
 pub use handle::{NodeHandle, RunningNode, StartOptions, start};

@@ -80,7 +80,7 @@ pub fn load(dir: &HospitalDir) -> Result<Keys, IdentityError> {
     })
 }
 
-fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+pub(crate) fn make_private(path: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -265,6 +265,31 @@ impl Store {
         ciborium::from_reader(bytes).map_err(|wrong| self.damaged(tree.name(), wrong.to_string()))
     }
 
+    /// Shows every record of every tree, for a backup. Nothing else may use the store meanwhile.
+    pub fn export(
+        &self,
+        show: &mut dyn FnMut(&str, &[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let failed = |source| self.database(source);
+        for name in self.db.tree_names() {
+            let text = String::from_utf8_lossy(&name).into_owned();
+            let tree = self.db.open_tree(&name).map_err(failed)?;
+            for entry in &tree {
+                let (key, value) = entry.map_err(failed)?;
+                show(&text, &key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back a record of a backup. Not durable before [`Store::flush`].
+    pub fn import(&self, tree: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let failed = |source| self.database(source);
+        let tree = self.db.open_tree(tree).map_err(failed)?;
+        tree.insert(key, value).map_err(failed)?;
+        Ok(())
+    }
+
     /// Takes `count` fresh slots of a batch with `capacity` slots, durably, and returns the first; none where too few are left.
     ///
     /// Durable before it returns: after a crash the slots stay taken, so that a pad is never used twice.

@@ -1,5 +1,7 @@
 //! Sealing a key share at rest: argon2id or a key file, then XChaCha20-Poly1305.
 
+pub mod stream;
+
 use std::collections::BTreeMap;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -28,14 +30,14 @@ pub enum SealingKey {
 /// Why a share cannot be sealed or unsealed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SealError {
-    /// The bytes are not a sealed share of this version.
-    #[error("not a sealed key share of this version: {0}")]
+    /// The bytes are not sealed by this version.
+    #[error("not sealed by this version: {0}")]
     Format(&'static str),
     /// The key is wrong or the bytes were changed.
-    #[error("the passphrase or key file is wrong, or the sealed share was changed")]
+    #[error("the passphrase or key file is wrong, or what is sealed was changed or cut")]
     WrongKey,
-    /// The sealed share is locked the other way.
-    #[error("the share is sealed with {0}; unseal it with the same")]
+    /// It is locked the other way.
+    #[error("it is sealed with {0}; unseal it with the same")]
     OtherKind(&'static str),
 }
 
@@ -57,7 +59,7 @@ impl SealingKey {
         }
     }
 
-    fn cipher(&self, nonce: &[u8; NONCE]) -> Result<XChaCha20Poly1305, SealError> {
+    fn stretch(&self, nonce: &[u8; NONCE]) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let mut key = Zeroizing::new([0; 32]);
         match self {
             Self::Passphrase(passphrase) => {
@@ -69,6 +71,11 @@ impl SealingKey {
             }
             Self::KeyFile(bytes) => key.copy_from_slice(bytes.expose()),
         }
+        Ok(key)
+    }
+
+    fn cipher(&self, nonce: &[u8; NONCE]) -> Result<XChaCha20Poly1305, SealError> {
+        let key = self.stretch(nonce)?;
         Ok(XChaCha20Poly1305::new(&(*key).into()))
     }
 }

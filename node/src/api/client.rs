@@ -174,10 +174,9 @@ impl Client {
         self.call("POST", "/v1/twins", Some(json(request)?))
     }
 
-    /// Withdraws a twin.
-    pub fn withdraw(&self, id: &str) -> Answer<()> {
-        self.send("DELETE", &format!("/v1/twins/{}", segment(id)), None)
-            .map(drop)
+    /// Withdraws a twin, or all twins of a pseudonym.
+    pub fn withdraw(&self, id: &str) -> Answer<WithdrawalReport> {
+        self.call("DELETE", &format!("/v1/twins/{}", segment(id)), None)
     }
 
     /// Forecasts a study.

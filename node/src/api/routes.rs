@@ -143,9 +143,8 @@ fn encoded(position: usize, twin: TwinInput) -> Result<PreparedTwin, Problem> {
 async fn withdraw(
     State(node): State<NodeHandle>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    node.withdraw(id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<WithdrawalReport> {
+    Ok(Json(node.withdraw(id).await?))
 }
 
 async fn plan(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Forecast> {

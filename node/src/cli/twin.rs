@@ -56,8 +56,12 @@ pub(super) struct IngestArgs {
 pub(super) struct WithdrawArgs {
     #[command(flatten)]
     common: Common,
-    /// The twin's public identifier, or the hospital's pseudonym
-    twin: String,
+    /// The twin's public identifier, or the hospital's pseudonym for the patient (all twins of the patient then)
+    #[arg(required_unless_present = "patient", conflicts_with = "patient")]
+    twin: Option<String>,
+    /// The patient's identifier in the hospital's own files: all twins of the patient. It does not leave this process
+    #[arg(long, value_name = "ID")]
+    patient: Option<String>,
 }
 
 fn window(text: &str) -> Result<(Feature, u32), String> {
@@ -104,19 +108,36 @@ impl TwinCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Withdraw(args) => {
-                args.common.client()?.withdraw(&args.twin)?;
-                args.common.output.show(
-                    "organtwin.withdrawn/1",
-                    &serde_json::json!({ "twin": args.twin }),
-                    || {
-                        "withdrawn; studies that contain the twin and are not released are void"
-                            .into()
-                    },
-                );
-                Ok(ExitCode::SUCCESS)
+                withdraw(&args)
             }
         }
     }
+}
+
+fn withdraw(args: &WithdrawArgs) -> Result<ExitCode, Failure> {
+    let name = match (&args.twin, &args.patient) {
+        (Some(twin), _) => twin.clone(),
+        (None, Some(patient)) => {
+            let key = args.common.hospital().identity().join(PSEUDONYM_KEY);
+            Pseudonyms::new(*private_file::load(&key)?).of(patient)
+        }
+        (None, None) => return Err(Failure::Usage("name a twin or a patient".into())),
+    };
+    let report = args.common.client()?.withdraw(&name)?;
+    args.common
+        .output
+        .show("organtwin.withdrawn/2", &report, || {
+            let mut text = String::new();
+            for twin in &report.twins {
+                text += &format!("withdrawn: twin {} ({})\n", twin.id, twin.organ);
+            }
+            text += "no later study contains it";
+            for study in &report.voided {
+                text += &format!("\nvoid: study {study}, which listed it and was not opened");
+            }
+            text
+        });
+    Ok(ExitCode::SUCCESS)
 }
 
 fn ingest(args: &IngestArgs) -> Result<ExitCode, Failure> {

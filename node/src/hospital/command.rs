@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::error::NodeError;
 use super::view::{
     CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
-    StudySpec, StudyView, TwinsView,
+    StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 
 /// Where an answer goes.
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Twins(Reply<TwinsView>),
     Withdraw {
         id: String,
-        reply: Reply<()>,
+        reply: Reply<WithdrawalReport>,
     },
     Plan {
         study: Box<StudySpec>,

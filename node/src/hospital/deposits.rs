@@ -87,6 +87,7 @@ impl Node {
     }
 
     fn check_deposit(&self, twins: &[PreparedTwin]) -> Result<u16, NodeError> {
+        self.may_speak()?;
         if self.key.is_none() {
             return Err(NodeError::not_ready(
                 "there is no joint key yet",
@@ -365,18 +366,18 @@ impl Node {
         // A statement lists twins by their public name, whatever the order of their slots.
         let mut entries = entries.to_vec();
         entries.sort_by_key(|entry| entry.id);
-        for some in entries.chunks(MAX_TWINS_PER_STATEMENT) {
-            self.local
-                .blobs
-                .extend(some.iter().map(|entry| entry.digest));
-            self.state(Body::TwinsDeposited {
+        self.local
+            .blobs
+            .extend(entries.iter().map(|entry| entry.digest));
+        let deposits = entries
+            .chunks(MAX_TWINS_PER_STATEMENT)
+            .map(|some| Body::TwinsDeposited {
                 schema,
                 organ: organ.to_owned(),
                 batch,
                 twins: some.to_vec(),
-            })?;
-        }
-        Ok(())
+            });
+        self.state_all(deposits.collect()).map(drop)
     }
 
     /// States that twins are held, those whose bytes are what their deposit says.

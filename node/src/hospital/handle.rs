@@ -13,7 +13,7 @@ use super::error::{NodeError, StartError};
 use super::node::{Node, Parts};
 use super::view::{
     CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
-    StudySpec, StudyView, TwinsView,
+    StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::config::{Config, HospitalDir};
 use crate::store::{Store, durable};
@@ -242,8 +242,8 @@ impl NodeHandle {
         self.ask(Command::Twins).await
     }
 
-    /// States that the twin with this public or local identifier may not be used any more.
-    pub async fn withdraw(&self, id: String) -> Result<(), NodeError> {
+    /// States that the twin with this public identifier, or all twins of this pseudonym, may not be used any more.
+    pub async fn withdraw(&self, id: String) -> Result<WithdrawalReport, NodeError> {
         self.ask(|reply| Command::Withdraw { id, reply }).await
     }
 

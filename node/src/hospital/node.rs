@@ -24,6 +24,7 @@ use super::deposits::Deposits;
 use super::error::{NodeError, StartError};
 use super::intake::Intake;
 use super::peers::Fetches;
+use super::restored::Reclaim;
 use super::studies::StudyRun;
 use crate::config::{Config, HospitalDir};
 use crate::jobs::keys::{self, KeyRing};
@@ -65,10 +66,12 @@ pub(super) struct Node {
     pub(super) heavy: Option<String>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) faults: Vec<String>,
+    /// Set while a restored node does not know yet what it has said.
+    pub(super) reclaim: Option<Reclaim>,
     intake: Intake,
     quiet: Quiet,
     applies: mpsc::UnboundedSender<Apply>,
-    stored: BTreeMap<PartyId, u64>,
+    pub(super) stored: BTreeMap<PartyId, u64>,
     /// Whether peers' statements wait for the disk. Their authors keep them too, so they need not be durable at once.
     unflushed: bool,
     dirty: bool,
@@ -155,6 +158,7 @@ impl Node {
             blobs: blobs_held(&fold, &store),
             ..LocalView::default()
         };
+        let reclaim = Reclaim::of(&store)?;
         let node = Self {
             me,
             dir,
@@ -175,6 +179,7 @@ impl Node {
             heavy: None,
             refused: BTreeMap::new(),
             faults: Vec::new(),
+            reclaim,
             intake: Intake::default(),
             quiet: Quiet::default(),
             applies,
@@ -294,6 +299,9 @@ impl Node {
 
     /// Does what is to do now.
     fn advance(&mut self) -> Result<(), NodeError> {
+        if self.reclaim.is_some() {
+            return Ok(());
+        }
         let ceremony = self.advance_ceremony();
         self.survive(ceremony)?;
         self.open_key().map_err(|error| NodeError::Environment {
@@ -372,29 +380,6 @@ impl Node {
                 self.state(Body::Accusation { evidence }).map(drop)
             }
         }
-    }
-
-    /// Signs a statement, makes it durable, then publishes it.
-    pub(super) fn state(&mut self, body: Body) -> Result<Digest, NodeError> {
-        let epoch = 0;
-        let statement = self
-            .fold
-            .compose(self.me, epoch, now_ms(), body)
-            .map_err(|refusal| NodeError::Refused(refusal.to_string()))?;
-        let signed = SignedStatement::sign(&statement, &self.identity)
-            .map_err(|error| NodeError::Bug(format!("signing a statement: {error}")))?;
-        let bytes = codec::encode(&signed).map_err(|error| NodeError::Bug(error.to_string()))?;
-        let hash = signed.hash();
-        self.store.append(self.me.get(), statement.seq, &bytes)?;
-        self.store.flush()?;
-        self.stored.insert(self.me, statement.seq + 1);
-        self.fold
-            .admit(signed)
-            .map_err(|refusal| NodeError::Bug(format!("own statement refused: {refusal}")))?;
-        self.net.publish(bytes);
-        self.note_progress();
-        self.dirty = true;
-        Ok(hash)
     }
 
     /// Takes in a statement that came from `from`, and says whether others are to have it from here.
@@ -516,7 +501,7 @@ impl Node {
         self.applies.clone()
     }
 
-    fn note_progress(&mut self) {
+    pub(super) fn note_progress(&mut self) {
         let now = now_ms();
         self.ceremony.local.moved_ms = now;
         for (id, study) in &self.fold.facts().studies {

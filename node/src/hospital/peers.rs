@@ -143,6 +143,9 @@ impl Node {
                     Ok(Response::Statements(statements)) => {
                         let more = !statements.is_empty();
                         let before = node.held();
+                        if !more {
+                            node.nothing_lacks(peer)?;
+                        }
                         for statement in statements {
                             if let Verdict::Blame(fault) = node.take_in(peer, &statement)? {
                                 node.net.blame(peer, fault);

@@ -138,7 +138,7 @@ impl Node {
             openings_limit: self.local.opening_limit,
             refused,
             faults: self.faults.clone(),
-            work: self.heavy.iter().cloned().collect(),
+            work: self.mute().into_iter().chain(self.heavy.clone()).collect(),
             peak_memory_mib: crate::memory::peak_mib(None).unwrap_or(0),
             bytes_sent: self.net.bytes_sent(),
         }
@@ -202,28 +202,6 @@ impl Node {
             deposited,
             eligible: self.eligible_per_hospital(),
         })
-    }
-
-    fn withdraw(&mut self, name: &str) -> Result<(), NodeError> {
-        let names = crate::jobs::deposit::local_ids(&self.store)?;
-        let mut mine = self
-            .fold
-            .facts()
-            .deposits
-            .keys()
-            .filter(|(party, _)| *party == self.me)
-            .map(|(_, id)| *id);
-        let found = mine
-            .find(|id| id.to_string() == name || names.get(id).is_some_and(|local| local == name));
-        let Some(id) = found else {
-            return Err(NodeError::NotFound {
-                kind: "own twin",
-                id: name.to_owned(),
-                list: "organtwin twin list",
-            });
-        };
-        self.state(organtwin_protocol::statement::Body::TwinWithdrawn { id })
-            .map(drop)
     }
 
     fn studies_view(&self) -> Result<Vec<StudyView>, NodeError> {

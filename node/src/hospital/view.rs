@@ -155,6 +155,26 @@ pub struct TwinsView {
     pub eligible: BTreeMap<u8, u32>,
 }
 
+/// What a withdrawal did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalReport {
+    /// The twins that are withdrawn now.
+    pub twins: Vec<WithdrawnTwin>,
+    /// The studies that listed one of them and were not opened yet: they are void.
+    pub voided: Vec<String>,
+}
+
+/// A withdrawn twin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawnTwin {
+    /// Public identifier.
+    pub id: String,
+    /// The hospital's pseudonym for the patient.
+    pub local_id: String,
+    /// The organ.
+    pub organ: String,
+}
+
 /// One of the hospital's own twins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnTwin {
