@@ -12,7 +12,7 @@ use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRe
 use crate::config::HospitalDir;
 use crate::hospital::{
     CeremonyStatus, DepositReport, Forecast, NodeStatus, ResultView, StudyRequest, StudySpec,
-    StudyView, TwinsView,
+    StudyView, TwinsView, WithdrawalReport,
 };
 use crate::private_file::PrivateFileError;
 

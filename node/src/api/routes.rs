@@ -17,7 +17,7 @@ use super::wire::{
 };
 use crate::hospital::{
     CeremonyStatus, DepositReport, Forecast, NodeHandle, NodeStatus, PreparedTwin, ResultView,
-    StudyRequest, StudyView, TwinsView,
+    StudyRequest, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::twins;
 
@@ -144,7 +144,7 @@ async fn withdraw(
     State(node): State<NodeHandle>,
     Path(id): Path<String>,
 ) -> Answer<WithdrawalReport> {
-    Ok(Json(node.withdraw(id).await?))
+    Ok(axum::Json(node.withdraw(id).await?))
 }
 
 async fn plan(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<Forecast> {

@@ -107,9 +107,7 @@ impl TwinCommand {
                     .show("organtwin.twins/1", &twins, || list_text(&twins));
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Withdraw(args) => {
-                withdraw(&args)
-            }
+            Self::Withdraw(args) => withdraw(&args),
         }
     }
 }
