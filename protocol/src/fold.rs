@@ -281,7 +281,16 @@ impl Fold {
         self.admit_verified(statement)
     }
 
-    fn admit_verified(&mut self, statement: VerifiedStatement) -> Result<Admitted, Refusal> {
+    /// Admits a statement whose form and signature were checked before under this consortium's roster.
+    ///
+    /// # Errors
+    /// As [`Fold::admit`].
+    pub fn admit_verified(&mut self, statement: VerifiedStatement) -> Result<Admitted, Refusal> {
+        let got = statement.statement().roster;
+        if got != self.founding.digest() {
+            let expected = self.founding.digest();
+            return Err(StatementError::WrongRoster { expected, got }.into());
+        }
         let (author, seq, hash) = (statement.author(), statement.seq(), statement.hash());
         let feed = self.feeds.entry(author).or_default();
         let next = feed.next_seq();
@@ -512,14 +521,17 @@ impl Fold {
     }
 
     /// At most `limit` statements that a peer with the given heads lacks, each feed in order.
+    ///
+    /// Where the peer's head is not the statement that stands here under its number, the author forked its feed: the
+    /// peer gets this half of the fork, and what ended a feed goes to everyone (F4).
     pub fn missing_from(&self, heads: &[FeedHead], limit: usize) -> Vec<&SignedStatement> {
-        let known: BTreeMap<PartyId, u64> = heads
-            .iter()
-            .map(|h| (h.party, h.seq.saturating_add(1)))
-            .collect();
+        let known: BTreeMap<PartyId, &FeedHead> = heads.iter().map(|h| (h.party, h)).collect();
         let mut missing = Vec::new();
         for (party, feed) in &self.feeds {
-            let from = known.get(party).copied().unwrap_or(0);
+            let from = known.get(party).map_or(0, |head| match feed.at(head.seq) {
+                Some(other) if other.hash() != head.hash => head.seq,
+                _ => head.seq.saturating_add(1),
+            });
             let from = usize::try_from(from)
                 .unwrap_or(usize::MAX)
                 .min(feed.chain.len());
@@ -547,6 +559,14 @@ impl Fold {
         self.feeds
             .get(&party)
             .is_some_and(|feed| feed.end.len() > 1)
+    }
+
+    /// The statements that ended a party's feed: two under one number, or one that breaks a rule (F4).
+    ///
+    /// Whoever lacks them takes the feed to go on, so they are kept and passed on like the feed itself.
+    pub fn end(&self, party: PartyId) -> impl Iterator<Item = &SignedStatement> {
+        let end = self.feeds.get(&party).into_iter();
+        end.flat_map(|feed| feed.end.values().map(VerifiedStatement::signed))
     }
 
     /// The number at which a party's feed ended, if it did.

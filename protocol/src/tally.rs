@@ -350,9 +350,12 @@ pub fn pieces(study: &Study<'_>, list: &TwinList, agreed: &Agreed) -> PieceTally
         if let Some((fault, statement)) = faults.min() {
             if fault != PartialFault::NotYet {
                 tally.invalid.push((party, fault));
-                tally
-                    .evidence
-                    .push(Evidence::StudyRule { party, statement });
+                // R9: a head that is not in the feeds may be the other half of a fork that has not arrived here.
+                if fault != PartialFault::UnknownStatements {
+                    tally
+                        .evidence
+                        .push(Evidence::StudyRule { party, statement });
+                }
             }
             continue;
         }
