@@ -68,6 +68,8 @@ pub enum Tree {
     OwnTwins,
     /// Finished work, so that a restart does not repeat it.
     Jobs,
+    /// Party to the signed statements that ended its feed.
+    Ends,
 }
 
 impl Tree {
@@ -77,6 +79,7 @@ impl Tree {
             Self::Slots => "slots",
             Self::OwnTwins => "own-twins",
             Self::Jobs => "jobs",
+            Self::Ends => "ends",
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::config::{Config, HospitalDir};
 use crate::jobs::keys::{self, KeyRing};
 use crate::net::{Fault, NetEvent, Network, Verdict};
 use crate::quiet::Quiet;
-use crate::store::Store;
+use crate::store::{Store, Tree};
 
 /// How often the loop looks at the clock when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
@@ -152,6 +152,10 @@ impl Node {
                 }
             }
             stored.insert(party, length);
+            // Refused here as they were when they came: the feed ends where it did.
+            for end in ends_of(&store, party)? {
+                drop(fold.admit(end));
+            }
         }
         let local = LocalView {
             takeover_ms: TAKEOVER_MS,
@@ -424,9 +428,25 @@ impl Node {
                     ));
                 }
                 self.refuse(kind, from, &refusal.to_string());
+                if !matches!(refusal, Refusal::Statement(_)) {
+                    self.persist_ends()?;
+                }
                 Ok(verdict)
             }
         }
+    }
+
+    /// Keeps what ended feeds: without it the node would take them to go on after a restart.
+    fn persist_ends(&mut self) -> Result<(), NodeError> {
+        for party in self.stored.keys() {
+            let end: Vec<SignedStatement> = self.fold.end(*party).cloned().collect();
+            if !end.is_empty() && end != ends_of(&self.store, *party)? {
+                self.store.put(Tree::Ends, &[party.get()], &end)?;
+                self.unflushed = true;
+                self.dirty = true;
+            }
+        }
+        Ok(())
     }
 
     fn persist_feeds(&mut self) -> Result<(), NodeError> {
@@ -441,14 +461,6 @@ impl Node {
             }
         }
         Ok(())
-    }
-
-    /// The number of statements held of each feed.
-    pub(super) fn held(&self) -> Vec<(u8, u64)> {
-        self.stored
-            .iter()
-            .map(|(party, held)| (party.get(), *held))
-            .collect()
     }
 
     /// Counts and logs what is refused, by the peer's name; never its content.
@@ -529,6 +541,11 @@ impl Node {
 
 /// The longest encoding of a signed statement.
 const MAX_SIGNED_BYTES: usize = crate::net::codec::MAX_STATEMENT;
+
+/// What ended a party's feed, as the store keeps it.
+fn ends_of(store: &Store, party: PartyId) -> Result<Vec<SignedStatement>, NodeError> {
+    Ok(store.get(Tree::Ends, &[party.get()])?.unwrap_or_default())
+}
 
 /// Which of the blobs that the feeds name are here already.
 fn blobs_held(fold: &Fold, store: &Store) -> BTreeSet<Digest> {

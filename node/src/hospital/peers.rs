@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use organtwin_protocol::codec;
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::duty::BlobKind;
-use organtwin_protocol::statement::Batch;
+use organtwin_protocol::feed::FeedHead;
+use organtwin_protocol::fold::Knowledge;
+use organtwin_protocol::statement::{Batch, MAX_STATEMENT_BYTES, SignedStatement, Statement};
 use organtwin_protocol::twin::TwinList;
 use organtwin_threshold::{PartyId, PieceId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -14,8 +16,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::error::NodeError;
 use super::node::Node;
-use crate::net::codec::MAX_PART;
+use crate::net::codec::{MAX_PART, MAX_STATEMENT};
 use crate::net::{NetEvent, Network, Request, Response, Verdict};
+use crate::store::MAX_STATEMENTS_PER_ANSWER;
 
 /// Largest twin, input vector, twin list and shard output that is fetched, bytes.
 fn bound(kind: BlobKind) -> u64 {
@@ -135,14 +138,19 @@ impl Node {
 
     /// Asks a peer for the statements that it has and this node lacks.
     pub(super) fn compare_feeds(&self, peer: PartyId) {
-        let (net, heads) = (self.net.clone(), self.held());
+        let (net, heads) = (self.net.clone(), self.fold.heads());
+        let heads = heads
+            .iter()
+            .map(|head| (head.party.get(), head.seq, *head.hash.as_bytes()));
+        let heads = heads.collect();
         self.wait(
             async move { net.request(peer, Request::Statements { heads }).await },
             move |node, answer| {
                 match answer {
                     Ok(Response::Statements(statements)) => {
-                        let more = !statements.is_empty();
-                        let before = node.held();
+                        // What ended a feed comes with every answer.
+                        let more = !statements.iter().all(|bytes| node.has_heard(bytes));
+                        let before = node.fold.heads();
                         if !more {
                             node.nothing_lacks(peer)?;
                         }
@@ -152,7 +160,7 @@ impl Node {
                             }
                         }
                         // An answer is bounded; what did not fit is asked for at once, as long as it helps.
-                        if more && node.held() != before {
+                        if more && node.fold.heads() != before {
                             node.compare_feeds(peer);
                         }
                     }
@@ -164,6 +172,23 @@ impl Node {
         );
     }
 
+    /// Whether a statement stands in a feed here, or ended one.
+    fn has_heard(&self, bytes: &[u8]) -> bool {
+        let Ok(signed) = codec::decode::<SignedStatement>(bytes, MAX_STATEMENT) else {
+            return false;
+        };
+        let decoded = codec::decode::<Statement>(signed.bytes.as_slice(), MAX_STATEMENT_BYTES);
+        decoded.is_ok_and(|statement| {
+            let head = FeedHead {
+                party: statement.author,
+                seq: statement.seq,
+                hash: signed.hash(),
+            };
+            self.fold.knows(&head) == Knowledge::Known
+                || self.fold.end(statement.author).any(|end| *end == signed)
+        })
+    }
+
     fn answer(
         &mut self,
         from: PartyId,
@@ -172,23 +197,26 @@ impl Node {
     ) -> Result<(), NodeError> {
         match request {
             Request::Statements { heads } => {
-                let held: BTreeMap<u8, u64> = heads.into_iter().collect();
-                let (store, parties) = (self.store.clone(), self.held());
-                serve(reply, move || {
-                    let mut statements = Vec::new();
-                    let mut room = MAX_PART;
-                    for (party, _) in parties {
-                        let from = held.get(&party).copied().unwrap_or(0);
-                        let some = store.statements_from(party, from, room).unwrap_or_default();
-                        let bytes: usize = some.iter().map(|statement| statement.len() + 4).sum();
-                        if bytes > room {
-                            break;
-                        }
-                        room -= bytes;
-                        statements.extend(some);
-                    }
-                    Response::Statements(statements)
+                let heads = heads.into_iter().filter_map(|(party, seq, hash)| {
+                    Some(FeedHead {
+                        party: PartyId::new(party)?,
+                        seq,
+                        hash: Digest::new(hash),
+                    })
                 });
+                let heads: Vec<FeedHead> = heads.collect();
+                let mut statements = Vec::new();
+                let mut room = MAX_PART;
+                for missing in self.fold.missing_from(&heads, MAX_STATEMENTS_PER_ANSWER) {
+                    let bytes = codec::encode(missing)
+                        .map_err(|error| NodeError::Bug(format!("a statement: {error}")))?;
+                    let Some(left) = room.checked_sub(bytes.len() + 4) else {
+                        break;
+                    };
+                    room = left;
+                    statements.push(bytes);
+                }
+                let _ = reply.send(Response::Statements(statements));
             }
             Request::Blob { hash, offset } => {
                 let store = self.store.clone();

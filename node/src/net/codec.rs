@@ -26,10 +26,10 @@ const MAX_STATEMENTS: usize = 4096;
 /// What one node asks of another. Its Debug shows no private message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Request {
-    /// "These many statements of each feed I hold; send me what follows."
+    /// "So far I hold the feeds; send me what follows, and what contradicts it."
     Statements {
-        /// Party number and number of statements held.
-        heads: Vec<(u8, u64)>,
+        /// Of each feed that has a statement: its party, the number and the hash of the last one.
+        heads: Vec<(u8, u64, [u8; 32])>,
     },
     /// A part of a blob.
     Blob {
@@ -137,9 +137,10 @@ impl Request {
         match self {
             Self::Statements { heads } => {
                 out.push(1);
-                for (party, held) in heads {
+                for (party, last, hash) in heads {
                     out.push(*party);
-                    out.extend_from_slice(&held.to_le_bytes());
+                    out.extend_from_slice(&last.to_le_bytes());
+                    out.extend_from_slice(hash);
                 }
             }
             Self::Blob { hash, offset } => {
@@ -172,14 +173,14 @@ impl Request {
         let mut reader = Reader(bytes);
         let request = match reader.array::<1>()? {
             [1] => {
-                let mut heads: Vec<(u8, u64)> = Vec::new();
+                let mut heads: Vec<(u8, u64, [u8; 32])> = Vec::new();
                 while !reader.0.is_empty() {
                     let [party] = reader.array()?;
                     if heads.len() == MAX_HEADS || heads.last().is_some_and(|last| last.0 >= party)
                     {
                         return Err(malformed("heads are not at most 16 in ascending order"));
                     }
-                    heads.push((party, u64::from_le_bytes(reader.array()?)));
+                    heads.push((party, u64::from_le_bytes(reader.array()?), reader.array()?));
                 }
                 Self::Statements { heads }
             }
@@ -441,7 +442,7 @@ mod tests {
     fn requests() -> Vec<Request> {
         vec![
             Request::Statements {
-                heads: vec![(1, 0), (2, 7)],
+                heads: vec![(1, 0, [4; 32]), (2, 7, [5; 32])],
             },
             Request::Blob {
                 hash: [3; 32],
@@ -515,7 +516,9 @@ mod tests {
 
     #[test]
     fn heads_out_of_order_or_repeated_are_refused() {
-        for heads in [vec![(2, 0), (1, 0)], vec![(1, 0), (1, 1)]] {
+        let head = |party, last| (party, last, [0; 32]);
+        for heads in [[head(2, 0), head(1, 0)], [head(1, 0), head(1, 1)]] {
+            let heads = heads.to_vec();
             Request::decode(&Request::Statements { heads }.encode()).unwrap_err();
         }
     }
