@@ -37,7 +37,9 @@ pub fn party(number: u8) -> PartyId {
     PartyId::new(number).expect("a small number")
 }
 
-fn roster(n: u8, t: u8, params: &ParameterSet) -> Roster {
+/// The roster of parties 1 to n with the test keys.
+#[must_use]
+pub fn roster_of(n: u8, t: u8, params: &ParameterSet) -> Roster {
     let member = |number: u8| Member {
         party: party(number),
         name: format!("hospital {number}"),
@@ -67,7 +69,7 @@ pub fn kidney() -> Schema {
 }
 
 /// A patient with a clearance drawn from 20 to 160 ml/min.
-fn patient(dice: &mut Dice) -> Weights {
+pub(crate) fn patient(dice: &mut Dice) -> Weights {
     let clearance = 20 + dice.roll() % 141;
     let features = Features::from([(
         "crcl_goti_ml_min".to_owned(),
@@ -76,12 +78,58 @@ fn patient(dice: &mut Dice) -> Weights {
     encode(&kidney(), &features).expect("within the axis")
 }
 
+/// The small study as a party would propose it now, with some things changed; none without a key or twins.
+pub(crate) fn manifest_of(
+    proposer: &mut Party,
+    now_ms: u64,
+    quorum: u8,
+    change: impl FnOnce(&mut Manifest),
+) -> Option<Manifest> {
+    let schema = Digest::new(kidney().digest());
+    let feeds = proposer.fold.heads();
+    let certificate = proposer
+        .key
+        .as_ref()?
+        .certificate
+        .digest()
+        .expect("encodes");
+    let list = TwinList::sorted(study::eligible_twins(&proposer.fold, &feeds, &schema)).ok()?;
+    proposer.keep_list(&list);
+    let twins = TwinListFacts::of(&list).expect("a list has facts");
+    let plan = planning::plan_of(
+        &Consortium::spec(),
+        &twins.per_hospital,
+        proposer.fold.roster().committee(),
+        &research::circumstances(),
+    );
+    let plan = plan.expect("the small study has a plan");
+    let mut manifest = Manifest {
+        version: MANIFEST_VERSION,
+        title: "Vancomycin".into(),
+        question: "How many reach the target?".into(),
+        proposer: proposer.me,
+        schema,
+        program: planning::program_digest(&plan),
+        facts: planning::facts_of(&plan),
+        scenario: planning::scenario_bytes(&Consortium::spec()).expect("encodes"),
+        twins,
+        feeds,
+        certificate,
+        epsilon_micro: None,
+        quorum,
+        recipients: Vec::new(),
+        expires_ms: now_ms + 3_600_000,
+    };
+    change(&mut manifest);
+    Some(manifest)
+}
+
 impl Consortium {
     /// Parties that have signed nothing yet.
     #[must_use]
     pub fn new(n: u8, t: u8, seed: u64) -> Self {
         let params = ParameterSet::toy().expect("toy parameters");
-        let roster = roster(n, t, &params);
+        let roster = roster_of(n, t, &params);
         let parties = (1..=n).map(|number| {
             (
                 party(number),
@@ -266,45 +314,9 @@ impl Consortium {
 
     /// Party 1 proposes the small study with quorum `quorum`.
     pub fn propose(&mut self, quorum: u8) -> Digest {
-        let (roster, now_ms) = (self.roster.clone(), self.now_ms);
+        let now_ms = self.now_ms;
         let proposer = self.get(1);
-        let schema = Digest::new(kidney().digest());
-        let feeds = proposer.fold.heads();
-        let list = TwinList::sorted(study::eligible_twins(&proposer.fold, &feeds, &schema))
-            .expect("there are twins");
-        proposer.keep_list(&list);
-        let twins = TwinListFacts::of(&list).expect("a list has facts");
-        let plan = planning::plan_of(
-            &Self::spec(),
-            &twins.per_hospital,
-            roster.committee(),
-            &research::circumstances(),
-        );
-        let plan = plan.expect("the small study has a plan");
-        let certificate = proposer
-            .key
-            .as_ref()
-            .expect("a key")
-            .certificate
-            .digest()
-            .expect("encodes");
-        let manifest = Manifest {
-            version: MANIFEST_VERSION,
-            title: "Vancomycin".into(),
-            question: "How many reach the target?".into(),
-            proposer: party(1),
-            schema,
-            program: planning::program_digest(&plan),
-            facts: planning::facts_of(&plan),
-            scenario: planning::scenario_bytes(&Self::spec()).expect("encodes"),
-            twins,
-            feeds,
-            certificate,
-            epsilon_micro: None,
-            quorum,
-            recipients: Vec::new(),
-            expires_ms: now_ms + 3_600_000,
-        };
+        let manifest = manifest_of(proposer, now_ms, quorum, |_| {}).expect("a key and twins");
         let id = manifest.digest().expect("encodes");
         proposer
             .say(

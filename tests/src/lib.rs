@@ -6,8 +6,10 @@
 //! disks and clocks is replaced here.
 
 pub mod consortium;
+pub mod decryption;
 pub mod keymaking;
 pub mod liar;
 pub mod network;
 pub mod party;
 mod research;
+pub mod schedules;

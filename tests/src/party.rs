@@ -72,6 +72,30 @@ pub struct Disk {
     deposited: bool,
 }
 
+impl Disk {
+    /// Loses the statements of others beyond what was `durable` of each feed, but the first `kept`.
+    pub(crate) fn lose_unsynced(&mut self, durable: &BTreeMap<PartyId, usize>, kept: usize) {
+        let mut left = kept;
+        let mut seen: BTreeMap<PartyId, usize> = BTreeMap::new();
+        self.statements.retain(|signed| {
+            let author = organtwin_protocol::codec::decode(
+                signed.bytes.as_slice(),
+                organtwin_protocol::statement::MAX_STATEMENT_BYTES,
+            )
+            .map(|statement: organtwin_protocol::statement::Statement| statement.author)
+            .expect("an admitted statement");
+            let place = seen.entry(author).or_default();
+            *place += 1;
+            if *place <= durable.get(&author).copied().unwrap_or(0) {
+                return true;
+            }
+            let survives = left > 0;
+            left = left.saturating_sub(1);
+            survives
+        });
+    }
+}
+
 /// A party of the virtual consortium.
 pub struct Party {
     /// Its number.
