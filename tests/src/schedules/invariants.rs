@@ -213,6 +213,13 @@ fn exports_verify<M: Machine>(world: &World<M>, found: &mut Vec<String>) {
     if forked || spoilt {
         return;
     }
+    // Nor does one pass yet that holds an opening which an expiry stopped half way.
+    let half_open = |study: &Study<'_>| {
+        !study.facts.partials.is_empty() && !study.facts.releases.contains_key(&me)
+    };
+    if Study::all(fold).any(|study| half_open(&study)) {
+        return;
+    }
     let mut opened = Study::all(fold).filter(|study| study.facts.releases.contains_key(&me));
     // One transcript of each run: checking signatures is most of its time.
     let by_turns = world.schedule().seed.is_multiple_of(2);
