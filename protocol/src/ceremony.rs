@@ -170,6 +170,11 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
     if let Some(certificate) = said.certificate(fold) {
         return Ok(Step::Done { certificate });
     }
+    // C8: nobody goes on to a second key. Whoever joined this session said so after its signature under the first
+    // certificate, so all signatures are known here before this session's certificate could be signed.
+    if let Some(certificate) = made(fold) {
+        return Ok(Step::Done { certificate });
+    }
     if let Some((by, given_up)) = said.aborted.first_key_value() {
         return Ok(Step::Aborted {
             session,
@@ -187,6 +192,13 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
     };
     let step = view.next()?;
     Ok(view.lose_patience(step, now_ms))
+}
+
+/// The certificate of the ceremony that made the consortium's key, once it stands.
+fn made(fold: &Fold) -> Option<Certificate> {
+    let (_, digest) = fold.line().first()?;
+    let facts = fold.facts().certificates.get(digest)?;
+    Some(facts.certificate.clone())
 }
 
 /// The member of a group that sends a chunk to a recipient: the load is shared (design of `open`, C6).

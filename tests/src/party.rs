@@ -82,7 +82,7 @@ impl Disk {
                 signed.bytes.as_slice(),
                 organtwin_protocol::statement::MAX_STATEMENT_BYTES,
             )
-            .map(|statement: organtwin_protocol::statement::Statement| statement.author)
+            .map(|statement: Statement| statement.author)
             .expect("an admitted statement");
             let place = seen.entry(author).or_default();
             *place += 1;

@@ -307,6 +307,7 @@ fn one_twin() -> TwinList {
 fn certificate(roster: &Roster) -> Certificate {
     Certificate {
         session: SessionId::new([7; 32]),
+        previous: ZERO,
         roster: roster.digest(),
         parameters: roster.parameters().to_owned(),
         epoch: 0,

@@ -16,11 +16,19 @@ fn every_invariant_holds_in_schedules_with_real_cryptography() {
         let seed = seeds.next().expect("seeds without end");
         let schedule = Schedule::generate(seed);
         let outcome = schedules::run_real(&schedule);
-        assert_eq!(outcome.breaches, Vec::<String>::new(), "seed {seed}: {}", schedule.line());
+        assert_eq!(
+            outcome.breaches,
+            Vec::<String>::new(),
+            "seed {seed}: {}",
+            schedule.line()
+        );
         keys += u64::from(outcome.key);
         opened += outcome.opened as u64;
         restarts += outcome.restarts;
     }
     println!("{count} schedules: {keys} keys, {opened} studies opened, {restarts} restarts");
-    assert!(keys * 2 > count && opened * 4 > count, "{keys} keys, {opened} studies opened");
+    assert!(
+        keys * 2 > count && opened * 4 > count,
+        "{keys} keys, {opened} studies opened"
+    );
 }
