@@ -284,7 +284,15 @@ pub fn check_partial(
         .parties
         .iter()
         .filter_map(|p| Some((*p, facts.aggregates.get(p)?.seq)));
-    if derived.filter(|(party, seq)| knew(*party, *seq)).count() < roster.equal_needed() {
+    let derived = derived.filter(|(party, seq)| knew(*party, *seq)).count();
+    // R9: a party whose feed forked since may have been among those who derived it.
+    let gone = |head: &FeedHead| {
+        fold.has_forked(head.party)
+            && !agreed.parties.contains(&head.party)
+            && fold.knows(head) != Knowledge::Known
+    };
+    let excused = partial.feeds.iter().filter(|head| gone(head)).count();
+    if derived + excused < roster.equal_needed() {
         return Err(PartialFault::NotAgreed);
     }
     let rejecters: Vec<PartyId> = facts

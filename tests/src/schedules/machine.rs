@@ -15,7 +15,7 @@ use super::schedule::{Deviation, Moment, Wish};
 /// A bug that is planted to see whether the invariants notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
-    /// Nodes go on with a second ceremony although a key is certified.
+    /// Nodes certify a second key although one is certified.
     SecondKey,
     /// Nodes derive and release as soon as a study is proposed, whoever approved.
     NoQuorum,

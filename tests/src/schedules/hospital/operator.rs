@@ -48,19 +48,15 @@ impl Hospital {
         if self.fold.feed(self.me).is_empty() {
             self.state(now_ms, Body::RosterSigned {});
         }
-        if self.key.is_some() && self.planted != Some(Planted::SecondKey) {
+        if self.key.is_some() {
+            self.certify_another(now_ms);
             return Answer::Done(vec![Body::RosterSigned {}]);
         }
         let joined = self.fold.feed(self.me).iter();
         let attempts = joined
             .filter(|s| matches!(s.body(), Body::CeremonyJoined { .. }))
             .count();
-        let most = if self.planted == Some(Planted::SecondKey) {
-            2
-        } else {
-            MOST_ATTEMPTS
-        };
-        if attempts < most
+        if attempts < MOST_ATTEMPTS
             && let Some(attempt) =
                 organtwin_protocol::ceremony::attempt_to_join(&self.fold, self.me)
         {
@@ -69,6 +65,18 @@ impl Hospital {
             self.state(now_ms, Body::CeremonyJoined { attempt, nonce });
         }
         Answer::NotYet
+    }
+
+    /// The planted bug: everyone signs a second certificate of the same epoch.
+    fn certify_another(&mut self, now_ms: u64) {
+        let certified = self.fold.certificate();
+        let Some(facts) = certified.filter(|_| self.planted == Some(Planted::SecondKey)) else {
+            return;
+        };
+        let mut certificate = facts.certificate.clone();
+        certificate.session = organtwin_threshold::SessionId::new([9; 32]);
+        certificate.key = of_blob(b"another key");
+        self.state(now_ms, Body::KeyCertified { certificate });
     }
 
     fn propose(&mut self, now_ms: u64, study: u8, quorum: u8, lifetime_ms: u64) -> Answer {
