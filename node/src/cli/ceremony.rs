@@ -106,5 +106,16 @@ fn text(status: &CeremonyStatus) -> String {
     if let Some(fault) = &status.fault {
         text += &format!("\n{fault}");
     }
+    if let Some(replay) = &status.replay {
+        text += &format!(
+            "\nreplaying session {}: {} of {} chunks",
+            short(&replay.session),
+            replay.done,
+            replay.total
+        );
+    }
+    for verdict in &status.verdicts {
+        text += &format!("\n{verdict}");
+    }
     text
 }

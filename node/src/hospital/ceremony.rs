@@ -1,5 +1,6 @@
 //! Executes the steps that `organtwin_protocol::ceremony` names: draws the secrets, computes, sends, absorbs.
 
+mod blame;
 mod exchange;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,8 @@ pub(super) struct Runner {
     ended_ms: Option<u64>,
     bytes_forecast: u64,
     fault: Option<String>,
+    /// What is held and known of sessions that were given up.
+    blame: blame::Blame,
 }
 
 /// What must not outlive its session.
@@ -90,6 +93,7 @@ impl Runner {
             ended_ms: None,
             bytes_forecast,
             fault: None,
+            blame: blame::Blame::default(),
         }
     }
 
@@ -171,6 +175,7 @@ impl Node {
                 Step::State(body) => self.state_step(body)?,
                 Step::Idle | Step::Wait { .. } => return Ok(()),
                 Step::Done { .. } => {
+                    self.ceremony.blame.forget();
                     if self.ceremony.session.is_some() {
                         self.ceremony.end();
                     }
@@ -180,6 +185,10 @@ impl Node {
                     if self.ceremony.fault.is_none() {
                         let fault = format!("party {by} gave up: {reason}");
                         tracing::warn!("the ceremony was aborted; {fault}");
+                        let mask = self.ceremony.local.mask_share.take();
+                        if let Some(secrets) = &mut self.ceremony.session {
+                            self.ceremony.blame.keep(secrets, mask);
+                        }
                         self.ceremony.end();
                         self.ceremony.fault = Some(fault);
                     }
@@ -211,6 +220,9 @@ impl Node {
                 ));
             };
             keys::save(&self.dir, certificate.session, key, share, &self.sealing)?;
+            drop(assembled);
+            // W4: who certifies a key never publishes the seeds it came from.
+            self.secrets()?.own.clear();
         }
         self.state(body).map(drop)
     }
@@ -382,7 +394,7 @@ impl Node {
         )
         .map_err(|error| NodeError::Bug(error.to_string()))?;
         secrets.keygen = Arc::new(Mutex::new(Some(keygen)));
-        secrets.own.clear();
+        // The own shares are kept: they are published if the session is given up in a dispute (W4).
         secrets.others.clear();
         self.ceremony.local.begun = true;
         Ok(())
@@ -654,6 +666,8 @@ impl Node {
             bytes_forecast: runner.bytes_forecast,
             certificate: self.key.as_ref().map(|key| key.certificate.to_string()),
             fault: runner.fault.clone(),
+            replay: runner.blame.progress(),
+            verdicts: self.verdicts(),
         }
     }
 }

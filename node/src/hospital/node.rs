@@ -308,6 +308,8 @@ impl Node {
         }
         let ceremony = self.advance_ceremony();
         self.survive(ceremony)?;
+        let blame = self.advance_blame();
+        self.survive(blame)?;
         self.open_key().map_err(|error| NodeError::Environment {
             what: error.to_string(),
             source: std::io::ErrorKind::InvalidData.into(),

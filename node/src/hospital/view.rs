@@ -113,6 +113,23 @@ pub struct CeremonyStatus {
     pub certificate: Option<String>,
     /// Why it was aborted, and by whose fault where that is known.
     pub fault: Option<String>,
+    /// A replay of an aborted session that is under way.
+    #[serde(default)]
+    pub replay: Option<ReplayView>,
+    /// What is concluded about aborted sessions: who deviated, which pair, who is missing.
+    #[serde(default)]
+    pub verdicts: Vec<String>,
+}
+
+/// How far the replay of an aborted session is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayView {
+    /// Session, hexadecimal.
+    pub session: String,
+    /// Chunks computed.
+    pub done: u64,
+    /// Chunks in all.
+    pub total: u64,
 }
 
 /// One patient's encoded twin, in the clear, on its way into a deposit. Never leaves the node.
