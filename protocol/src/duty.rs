@@ -509,4 +509,6 @@ pub fn result_body(fold: &Fold, manifest: Digest, squashed: Digest, values: Vec<
 }
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;

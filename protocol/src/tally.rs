@@ -418,6 +418,18 @@ pub(crate) fn in_epoch<'a>(
     })
 }
 
+/// Whose partial decryptions are still to come while an agreed aggregate is not opened: nobody's fault.
+///
+/// Whoever rejected the study does not release.
+pub fn awaited(study: &Study<'_>, agreed: &Agreed) -> Vec<PartyId> {
+    let released = complete_releasers(study, agreed);
+    let members = study.roster().members().iter();
+    members
+        .map(|member| member.party)
+        .filter(|party| !released.contains(party) && !study.facts.rejections.contains_key(party))
+        .collect()
+}
+
 /// Joins a party's partial decryptions in order; `None` until they cover all blocks.
 fn complete(
     partials: &[&PartialFacts],

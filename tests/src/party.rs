@@ -491,6 +491,20 @@ impl Party {
         self.squashed.get(study).map(SquashedBlocks::digest)
     }
 
+    /// This party's values of everything that a study opens.
+    ///
+    /// # Panics
+    /// Unless it derived the study's aggregate.
+    #[must_use]
+    pub fn values_of(&self, study: &Digest) -> Vec<(PieceId, Vec<u128>)> {
+        let key = self.key.as_ref().expect("a key");
+        let blocks = self.squashed.get(study).expect("a derived aggregate");
+        let epoch = key.share.epoch();
+        key.share
+            .partial_decrypt(epoch, blocks)
+            .expect("own blocks")
+    }
+
     /// Joins a ceremony.
     pub fn join(&mut self, now_ms: u64) {
         if let Some(attempt) = ceremony::attempt_to_join(&self.fold, self.me) {

@@ -242,7 +242,9 @@ impl Node {
             Phase::Released { .. } => ("opening", None),
             Phase::Unknown | Phase::Proposed { .. } => ("proposed", None),
             Phase::Evaluating { .. } => ("evaluating", None),
-            Phase::Opening { .. } if run.derived.is_some() => ("opening", None),
+            Phase::Opening { .. } if run.derived.is_some() => {
+                ("opening", awaited(&study, study.facts.partials.is_empty()))
+            }
             Phase::Opening { .. } if run.work.squashing.load(Ordering::Relaxed) => {
                 ("squashing", None)
             }
@@ -416,4 +418,17 @@ fn security(security: Security) -> &'static str {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Who is missing while an agreed aggregate is not opened.
+fn awaited(study: &Study<'_>, nobody_yet: bool) -> Option<String> {
+    let agreed = study.aggregate()?;
+    let missing = tally::awaited(study, &agreed);
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    (!nobody_yet && !names.is_empty()).then(|| {
+        format!(
+            "waiting for the partial decryptions of party {}",
+            names.join(", ")
+        )
+    })
 }

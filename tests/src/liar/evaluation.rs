@@ -1,5 +1,6 @@
 //! Deviations in the evaluation of a study.
 
+use organtwin_protocol::digest::Digest;
 use organtwin_protocol::statement::Body;
 
 use super::flipped;
@@ -13,6 +14,8 @@ pub enum Lie {
     Inputs,
     /// States another aggregate than it derived.
     Aggregate,
+    /// States that it derived squashed bytes that it crafted.
+    Crafted(Digest),
 }
 
 impl From<Lie> for super::Lie {
@@ -30,6 +33,7 @@ impl Lie {
             (Self::Aggregate, Body::AggregateDerived { squashed, .. }) => {
                 *squashed = flipped(*squashed);
             }
+            (Self::Crafted(digest), Body::AggregateDerived { squashed, .. }) => *squashed = digest,
             _ => {}
         }
         body
