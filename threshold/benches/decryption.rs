@@ -92,29 +92,56 @@ fn reshare(c: &mut Criterion) {
     });
 }
 
+/// What party 2 does instead of its part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deviation {
+    None,
+    Lies,
+    Absent,
+}
+
+/// Everything that is computed to open the blocks: all values, which of them count, who is named, the result.
+fn open_once(dealt: &Dealt, blocks: &SquashedBlocks, committee: &Committee, liar: Deviation) {
+    let mut stated: BTreeMap<_, BTreeMap<PartyId, Vec<u128>>> = BTreeMap::new();
+    for share in &dealt.shares {
+        let deviates = share.me().get() == 2;
+        if deviates && liar == Deviation::Absent {
+            continue;
+        }
+        for (piece, mut values) in share.partial_decrypt(0, blocks).expect("values") {
+            if deviates && liar == Deviation::Lies {
+                values = values.iter().map(|v| v.wrapping_add(1 << 123)).collect();
+            }
+            stated.entry(piece).or_default().insert(share.me(), values);
+        }
+    }
+    let mut named = PartySet::EMPTY;
+    let mut accepted = BTreeMap::new();
+    for (piece, all) in &stated {
+        let agreed = agree(committee, *piece, all).expect("t+1 equal values");
+        named = named.union(agreed.differing);
+        accepted.insert(*piece, agreed.value.clone());
+    }
+    assert_eq!(named.is_empty(), liar != Deviation::Lies);
+    let opened = recombine(committee, blocks, &accepted).expect("values");
+    assert_eq!(opened, [1, 2, 3, 4]);
+}
+
 fn open(c: &mut Criterion) {
     let (dealt, blocks, committee) = (four_parties(), sixteen_bits(), committee());
-    c.bench_function("open one 16-bit aggregate, all four parties", |b| {
-        b.iter(|| {
-            let mut stated: BTreeMap<_, BTreeMap<PartyId, Vec<u128>>> = BTreeMap::new();
-            for share in &dealt.shares {
-                for (piece, values) in share.partial_decrypt(0, &blocks).expect("values") {
-                    stated.entry(piece).or_default().insert(share.me(), values);
-                }
-            }
-            let agreed = stated
-                .iter()
-                .map(|(piece, all)| {
-                    let agreed = agree(&committee, *piece, all).expect("equal values");
-                    (*piece, agreed.value.clone())
-                })
-                .collect();
-            assert_eq!(
-                recombine(&committee, &blocks, &agreed).expect("values"),
-                [1, 2, 3, 4]
-            );
+    // The last two must not cost more than twice the first.
+    for (name, deviation) in [
+        (
+            "open one 16-bit aggregate, all four parties",
+            Deviation::None,
+        ),
+        ("the same, one party lies in every piece", Deviation::Lies),
+        ("the same, one party is absent", Deviation::Absent),
+    ] {
+        c.bench_function(name, |b| {
+            b.iter(|| open_once(&dealt, &blocks, &committee, deviation));
         });
-    });
+    }
     let one = dealt.shares.first().expect("four shares");
     c.bench_function("partial decryption of four blocks, one party", |b| {
         b.iter(|| black_box(one.partial_decrypt(0, &blocks).expect("values")));

@@ -24,6 +24,8 @@ pub(in crate::hospital) struct Blame {
     local: blame::Local,
     kept: Option<Kept>,
     running: Option<Running>,
+    /// Why a session could not be replayed here.
+    failed: BTreeMap<SessionId, String>,
 }
 
 /// The own seed shares of a session that was given up: in memory only, until they are published or useless.
@@ -160,7 +162,8 @@ impl Node {
             move |node, outcome| {
                 node.ceremony.blame.running = None;
                 let findings = outcome.unwrap_or_else(|error| {
-                    node.note_fault(format!("this node: {error}"));
+                    let blame = &mut node.ceremony.blame;
+                    blame.failed.insert(session, error.to_string());
                     Vec::new()
                 });
                 node.ceremony.blame.local.replayed.push((session, findings));
@@ -186,6 +189,10 @@ impl Node {
             let name: String = session.to_string().chars().take(12).collect();
             for verdict in verdicts {
                 lines.push(format!("session {name}: {}", in_words(&verdict)));
+            }
+            if let Some(why) = self.ceremony.blame.failed.get(&session) {
+                lines.push(format!("session {name}: not replayed here: {why}"));
+                continue;
             }
             let unclear = findings.is_some_and(<[Finding]>::is_empty)
                 && matches!(
