@@ -279,7 +279,10 @@ impl Node {
     fn tick(&mut self) -> Result<(), NodeError> {
         self.ticks = self.ticks.wrapping_add(1);
         self.dirty = true;
-        self.fetches.forgive();
+        // Not only when another blob is asked for: the one that nobody had may be the only one that is lacking.
+        for blob in self.fetches.forgive() {
+            self.local.fetching.remove(&blob);
+        }
         if std::mem::take(&mut self.unflushed) {
             self.store.flush()?;
         }

@@ -41,13 +41,12 @@ const MAX_PRIVATE: usize = 24 * 1024;
 #[derive(Default)]
 pub(super) struct Fetches {
     unavailable: BTreeMap<Digest, u32>,
-    forgiven: Vec<Digest>,
 }
 
 impl Fetches {
-    /// Counts a tick.
-    pub(super) fn forgive(&mut self) {
-        let forgiven = &mut self.forgiven;
+    /// Counts a tick; returns the blobs that may be asked for again.
+    pub(super) fn forgive(&mut self) -> Vec<Digest> {
+        let mut forgiven = Vec::new();
         self.unavailable.retain(|digest, ticks| {
             *ticks += 1;
             if *ticks > FORGIVE_AFTER {
@@ -55,6 +54,7 @@ impl Fetches {
             }
             *ticks <= FORGIVE_AFTER
         });
+        forgiven
     }
 }
 
@@ -269,9 +269,6 @@ impl Node {
 
     /// Fetches a blob from whoever has it.
     pub(super) fn fetch(&mut self, digest: Digest, kind: BlobKind, holders: Vec<PartyId>) {
-        for forgiven in std::mem::take(&mut self.fetches.forgiven) {
-            self.local.fetching.remove(&forgiven);
-        }
         if self.local.fetching.len() >= MAX_FETCHES || !self.local.fetching.insert(digest) {
             return;
         }
@@ -364,6 +361,18 @@ mod tests {
     use organtwin_threshold::{Committee, committee::Passive};
 
     use super::*;
+
+    #[test]
+    fn a_blob_that_nobody_had_is_asked_for_again_after_a_while_even_if_nothing_else_is() {
+        let blob = organtwin_protocol::digest::of_blob(b"a list");
+        let mut fetches = Fetches::default();
+        fetches.unavailable.insert(blob, 0);
+        let forgiven: Vec<Vec<Digest>> = (0..=FORGIVE_AFTER).map(|_| fetches.forgive()).collect();
+        let (last, before) = forgiven.split_last().unwrap();
+        assert!(before.iter().all(Vec::is_empty));
+        assert_eq!(*last, [blob]);
+        assert!(fetches.forgive().is_empty());
+    }
 
     #[test]
     fn the_private_messages_of_every_committee_fit_their_bound() {
