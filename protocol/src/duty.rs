@@ -199,7 +199,7 @@ fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
         .iter()
         .filter(|(_, facts)| facts.requested)
     {
-        // A batch that an epoch left unfinished is void; its finished ones stay usable (E10).
+        // A batch that an epoch left unfinished is void; its finished ones stay usable (N10).
         let current = batch.epoch == fold.epoch();
         if current && !facts.prepared.contains_key(&me) {
             out.push(Duty::PrepareBatch(*batch));

@@ -1,4 +1,4 @@
-//! Epochs: how a consortium changes who shares its key, while the key stays (docs/spec/statements.md, E).
+//! Epochs: how a consortium changes who shares its key, while the key stays (docs/spec/statements.md, N).
 //!
 //! A *change* leads from one certificate to the next: a refresh, or one member more, fewer, or with new keys.
 //! Like the ceremony, [`step`] is a pure function of the fold and of what a party holds.

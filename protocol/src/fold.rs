@@ -214,7 +214,7 @@ impl Fold {
         self.chain.rosters()
     }
 
-    /// Whether a party gave this statement key up for another one (E5).
+    /// Whether a party gave this statement key up for another one (N5).
     pub(crate) fn is_replaced(&self, party: PartyId, key: StatementKey) -> bool {
         self.chain.is_replaced(party, key)
     }
@@ -413,7 +413,7 @@ impl Fold {
         self.settle_chain();
     }
 
-    /// Drops the statements whose keys the chain does not bear out (E5), and takes in anew what waited behind them.
+    /// Drops the statements whose keys the chain does not bear out (N5), and takes in anew what waited behind them.
     fn judge_authors(&mut self) {
         let (mut again, mut dropped) = (Vec::new(), false);
         for feed in self.feeds.values_mut() {

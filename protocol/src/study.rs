@@ -215,7 +215,7 @@ impl<'a> Study<'a> {
 
     /// What was decrypted of it: in the first epoch in which all pieces were accepted, or so far in its own.
     ///
-    /// Partial decryptions of different epochs are of different sharings and are never put together (E11).
+    /// Partial decryptions of different epochs are of different sharings and are never put together (N11).
     pub fn opening(self, list: &TwinList) -> Option<Opening<'a>> {
         let whole = |study: Self| {
             let agreed = study.aggregate()?;
@@ -557,7 +557,7 @@ fn receipts(
     (roster.receipts_needed(), others.count() + 1)
 }
 
-/// Whether a party still states that it holds a deposit's twins: those of an epoch that is over are settled (E10).
+/// Whether a party still states that it holds a deposit's twins: those of an epoch that is over are settled (N10).
 pub fn is_received(fold: &Fold, deposit: &Deposit) -> bool {
     let (expected, got) = receipts(fold, deposit, |_, _| true);
     got >= expected

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin::planning;
 use organtwin_protocol::digest::Digest;
+use organtwin_protocol::epoch::Wish;
+use organtwin_protocol::identity::Identity;
 use organtwin_protocol::manifest::{MANIFEST_VERSION, Manifest, TwinListFacts};
 use organtwin_protocol::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
-use organtwin_protocol::statement::Body;
+use organtwin_protocol::statement::{Body, VerifiedStatement};
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::twin::TwinList;
 use organtwin_simulations::{Features, Plan, Schema, StudySpec, Weights, clear, encode};
@@ -14,7 +16,7 @@ use organtwin_threshold::{ParameterSet, PartyId};
 
 use crate::liar::Lie;
 use crate::network::{Dice, Envelope, Message, Network};
-use crate::party::{Disk, Party, identity};
+use crate::party::{Disk, Key, Party, identity};
 use crate::research;
 
 /// A consortium in one process.
@@ -195,24 +197,7 @@ impl Consortium {
         while !done(self) {
             if let Some((arrival, envelope)) = self.network.take_next() {
                 self.now_ms = self.now_ms.max(arrival);
-                let Envelope { from, to, message } = envelope;
-                if let Some(receiver) = self.parties.get_mut(&to) {
-                    receiver.hear(self.now_ms, from, message);
-                    receiver.act(self.now_ms);
-                } else if let Message::Ask(ask) = message
-                    && self.parties.contains_key(&from)
-                {
-                    // The connection to a stopped party breaks.
-                    self.network.send(
-                        self.now_ms,
-                        Envelope {
-                            from: to,
-                            to: from,
-                            message: Message::Answer(ask, None),
-                        },
-                    );
-                }
-                self.collect(to);
+                self.hand_over(envelope);
             } else if quiet < seconds {
                 quiet += 1;
                 self.now_ms += 1000;
@@ -223,6 +208,38 @@ impl Consortium {
             }
         }
         true
+    }
+
+    /// Delivers so many messages, or fewer if it is quiet before.
+    pub fn deliver(&mut self, messages: usize) {
+        self.act_all();
+        for _ in 0..messages {
+            let Some((arrival, envelope)) = self.network.take_next() else {
+                return;
+            };
+            self.now_ms = self.now_ms.max(arrival);
+            self.hand_over(envelope);
+        }
+    }
+
+    fn hand_over(&mut self, envelope: Envelope) {
+        let Envelope { from, to, message } = envelope;
+        if let Some(receiver) = self.parties.get_mut(&to) {
+            receiver.hear(self.now_ms, from, message);
+            receiver.act(self.now_ms);
+        } else if let Message::Ask(ask) = message
+            && self.parties.contains_key(&from)
+        {
+            // The connection to a stopped party breaks.
+            let message = Message::Answer(ask, None);
+            let back = Envelope {
+                from: to,
+                to: from,
+                message,
+            };
+            self.network.send(self.now_ms, back);
+        }
+        self.collect(to);
     }
 
     /// Every party sends every other the statements that it lacks.
@@ -277,9 +294,8 @@ impl Consortium {
         self.seed += 1;
         let mut back = Party::restart(&self.roster, self.params, party(number), self.seed, disk);
         for other in self.parties.values() {
-            for statement in other.fold.missing_from(&back.fold.heads(), usize::MAX) {
-                back.hear(self.now_ms, other.me, Message::Statement(statement.clone()));
-            }
+            let missing = other.fold.missing_from(&back.fold.heads(), usize::MAX);
+            back.hear_all(missing.into_iter().cloned().collect());
         }
         self.parties.insert(party(number), back);
     }
@@ -334,6 +350,47 @@ impl Consortium {
                 .all(|p| Study::find(&p.fold, &id).is_some())
         }));
         id
+    }
+
+    /// A new hospital's node, which has the public key and everyone's statements but no share.
+    pub fn join_later(&mut self, number: u8) {
+        self.start_afresh(number, identity(party(number)));
+    }
+
+    /// A hospital that lost everything starts with new keys.
+    pub fn start_afresh(&mut self, number: u8, identity: Identity) {
+        self.seed += 1;
+        let mut fresh = Party::new(&self.roster, self.params, party(number), self.seed);
+        fresh.identity = identity;
+        let known = self.parties.values().next().expect("a running party");
+        let statements = known.fold.statements().map(VerifiedStatement::signed);
+        fresh.hear_all(statements.cloned().collect());
+        fresh.key = known.key.as_ref().map(Key::without_share);
+        self.parties.insert(party(number), fresh);
+    }
+
+    /// These parties propose or approve a change.
+    pub fn wish(&mut self, wish: &Wish, numbers: &[u8]) {
+        for number in numbers {
+            let now_ms = self.now_ms;
+            let wished = self.get(*number).wish(now_ms, wish);
+            wished.expect("the change is sound");
+            self.collect(party(*number));
+            // The others hear of it before they approve.
+            self.run(3, |_| false);
+        }
+    }
+
+    /// Runs a change to its end at these parties: true if each of them is in the new epoch with a new share.
+    pub fn enter(&mut self, epoch: u32, numbers: &[u8]) -> bool {
+        let numbers: Vec<PartyId> = numbers.iter().map(|number| party(*number)).collect();
+        self.run(200, |c| {
+            numbers.iter().all(|number| {
+                let key = c.parties[number].key.as_ref();
+                let share = key.and_then(|key| key.share.as_ref());
+                share.is_some_and(|share| share.epoch() == epoch)
+            })
+        })
     }
 
     /// These parties approve a study.

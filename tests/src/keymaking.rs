@@ -54,7 +54,7 @@ impl Party {
     /// Takes the steps that are possible now.
     pub(crate) fn make_key(&mut self, now_ms: u64) {
         for (from, session, piece, secret) in std::mem::take(&mut self.early) {
-            self.take_seed_share(from, session, piece, secret);
+            self.take_any_seed_share(from, session, piece, secret);
         }
         // A session has fewer steps than this; a liar whose statements are refused stops here.
         for _ in 0..64 {
@@ -90,7 +90,7 @@ impl Party {
                         self.key = Some(Key {
                             certificate,
                             public,
-                            share,
+                            share: Some(share),
                             engine: Engine::new(Arc::new(server)).expect("a classic key"),
                         });
                         self.session = Session::default();
@@ -158,7 +158,12 @@ impl Party {
     }
 
     fn commit(&mut self, now_ms: u64, session: SessionId) -> bool {
-        let pieces: Vec<PieceId> = self.fold.roster().committee().pieces_of(self.me).collect();
+        let pieces: Vec<PieceId> = self
+            .fold
+            .founding()
+            .committee()
+            .pieces_of(self.me)
+            .collect();
         self.session = Session::default();
         for piece in pieces {
             self.session
@@ -255,7 +260,7 @@ impl Party {
     }
 
     fn begin(&mut self, session: SessionId, mask_seed: Digest) -> bool {
-        let committee = self.fold.roster().committee().clone();
+        let committee = self.fold.founding().committee().clone();
         let seeds = self.session.own.iter().map(|(piece, own)| {
             let others = self
                 .session
@@ -282,7 +287,7 @@ impl Party {
     }
 
     fn compute(&mut self, stage: StageName) -> bool {
-        let family = ceremony::family(self.fold.roster(), stage);
+        let family = ceremony::family(self.fold.founding(), stage);
         let keygen = self.session.keygen.as_ref().expect("begun");
         let mut roots = Vec::new();
         for (index, _) in family
@@ -343,7 +348,7 @@ impl Party {
     }
 
     fn absorb(&mut self, session: SessionId, stage: StageName, roots: &[Digest]) -> bool {
-        let family = ceremony::family(self.fold.roster(), stage);
+        let family = ceremony::family(self.fold.founding(), stage);
         let chunks = self
             .session
             .keygen
@@ -446,7 +451,7 @@ impl Party {
 
     fn check_self_test(&mut self, values: &BTreeMap<PieceId, Vec<u128>>) -> bool {
         let (squashed, expected) = self.session.self_test.as_ref().expect("tested");
-        let opened = recombine(self.fold.roster().committee(), squashed, values);
+        let opened = recombine(self.fold.founding().committee(), squashed, values);
         self.local.self_test_right = Some(opened.is_ok_and(|opened| opened == *expected));
         true
     }

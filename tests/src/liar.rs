@@ -6,6 +6,7 @@
 pub mod ceremony;
 pub mod decryption;
 pub mod deposits;
+pub mod epochs;
 pub mod evaluation;
 pub mod feeds;
 pub mod network;
@@ -20,6 +21,8 @@ use organtwin_threshold::PartyId;
 pub enum Lie {
     /// In a key ceremony.
     Ceremony(ceremony::Lie),
+    /// In a change of the sharing.
+    Epochs(epochs::Lie),
     /// With input masks.
     Deposits(deposits::Lie),
     /// In the evaluation of a study.
@@ -95,6 +98,7 @@ impl Liar {
                 let said = match lie {
                     Lie::Ceremony(lie) => lie.utter(fold, body, &self.said),
                     Lie::Evaluation(lie) => Utterance::one(lie.say(body)),
+                    Lie::Epochs(lie) => Utterance::Say(lie.say(body).into_iter().collect()),
                     Lie::Decryption(lie) => lie.utter(body),
                     Lie::Feeds(lie) => lie.utter(body),
                     Lie::Deposits(_) | Lie::Network(_) => Utterance::one(body),
@@ -140,6 +144,12 @@ impl Liar {
     #[must_use]
     pub fn batch_vector(&self, bytes: Vec<u8>) -> Vec<u8> {
         wrong_if(self.tells(deposits::Lie::BatchVector), bytes)
+    }
+
+    /// The parcel of an old piece that it sends to a new member.
+    #[must_use]
+    pub fn parcel(&self, bytes: Vec<u8>) -> Vec<u8> {
+        wrong_if(self.tells(epochs::Lie::Parcels), bytes)
     }
 
     /// The blob that it sends to whoever asks, if it answers.

@@ -12,4 +12,5 @@ pub mod liar;
 pub mod network;
 pub mod party;
 mod research;
+mod resharing;
 pub mod schedules;

@@ -52,6 +52,13 @@ pub enum Ask {
         /// Which chunk.
         chunk: Option<u32>,
     },
+    /// What the new member takes of an old piece, privately.
+    Parcel {
+        /// The session of the change.
+        session: SessionId,
+        /// The old piece.
+        piece: PieceId,
+    },
 }
 
 /// A message between two parties.

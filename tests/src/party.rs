@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 
 use organtwin_protocol::ceremony::{self, Local, blame};
 use organtwin_protocol::certificate::Certificate;
@@ -24,6 +25,7 @@ use organtwin_threshold::{
 
 use crate::liar::{Liar, Utterance};
 use crate::network::{Ask, Dice, Message};
+use crate::resharing::Change;
 
 /// How long a silent party is waited for, in virtual milliseconds.
 pub const PATIENCE_MS: u64 = 60_000;
@@ -34,10 +36,29 @@ pub struct Key {
     pub certificate: Certificate,
     /// The public material.
     pub public: PublicKey,
-    /// The own share.
-    pub share: KeyShare,
+    /// The own share; a party that joins has none yet, one that left none any more.
+    pub share: Option<KeyShare>,
     /// The evaluation.
     pub engine: Engine,
+}
+
+impl Key {
+    /// What anyone may have of it.
+    #[must_use]
+    pub fn without_share(&self) -> Self {
+        let mut bytes = Vec::new();
+        self.public
+            .write_to(&mut bytes)
+            .expect("memory takes bytes");
+        let public = PublicKey::read_from(bytes.as_slice()).expect("what was written");
+        let server = public.evaluation_key().expect("the key assembles");
+        Self {
+            certificate: self.certificate.clone(),
+            public,
+            share: None,
+            engine: Engine::new(Arc::new(server)).expect("a classic key"),
+        }
+    }
 }
 
 /// The secrets and vectors of a session.
@@ -70,6 +91,8 @@ pub struct Disk {
     squashed_bytes: BTreeMap<Digest, Vec<u8>>,
     patients: Vec<Weights>,
     deposited: bool,
+    sealed: Option<(SessionId, KeyShare)>,
+    identity: Identity,
 }
 
 impl Disk {
@@ -122,6 +145,8 @@ pub struct Party {
     pub(crate) session: Session,
     pub(crate) blame: blame::Local,
     pub(crate) kept: Option<Kept>,
+    pub(crate) resharing: Change,
+    pub(crate) identity: Identity,
     pub(crate) asked: BTreeMap<Ask, PartyId>,
     pub(crate) tries: BTreeMap<Ask, usize>,
     pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
@@ -169,6 +194,8 @@ impl Party {
             session: Session::default(),
             blame: blame::Local::default(),
             kept: None,
+            resharing: Change::of_disk(None),
+            identity: identity(me),
             asked: BTreeMap::new(),
             tries: BTreeMap::new(),
             blobs: BTreeMap::new(),
@@ -206,6 +233,8 @@ impl Party {
             key: self.key,
             patients: self.patients,
             deposited: self.deposited,
+            sealed: self.resharing.sealed,
+            identity: self.identity,
         }
     }
 
@@ -219,9 +248,7 @@ impl Party {
         disk: Disk,
     ) -> Self {
         let mut party = Self::new(roster, params, me, seed);
-        for statement in disk.statements {
-            party.fold.admit(statement).expect("own disk");
-        }
+        party.hear_all(disk.statements);
         for (digest, bytes) in disk.blobs {
             party.keep(bytes);
             assert!(party.blobs.contains_key(&digest));
@@ -239,7 +266,23 @@ impl Party {
         party.key = disk.key;
         party.patients = disk.patients;
         party.deposited = disk.deposited;
+        party.resharing = Change::of_disk(disk.sealed);
+        party.identity = disk.identity;
         party
+    }
+
+    /// Takes in statements, again those that name epochs which only other statements make known.
+    pub fn hear_all(&mut self, mut statements: Vec<SignedStatement>) {
+        loop {
+            let before = statements.len();
+            statements.retain(|signed| match self.fold.admit(signed.clone()) {
+                Ok(_) => false,
+                Err(refusal) => refusal.may_pass(),
+            });
+            if statements.is_empty() || statements.len() == before {
+                return;
+            }
+        }
     }
 
     /// Says something: composes, signs, keeps, tells everyone. A liar says what its lie makes of it.
@@ -251,7 +294,7 @@ impl Party {
             return Ok(());
         }
         let honest = self.liar.is_honest();
-        let next = |party: &Self, body| party.fold.compose(party.me, 0, now_ms, body);
+        let next = |party: &Self, body| party.composed(now_ms, body);
         match self.liar.utter(&self.fold, body) {
             Utterance::Say(bodies) => {
                 for body in bodies {
@@ -289,22 +332,27 @@ impl Party {
         Ok(())
     }
 
+    fn composed(&self, now_ms: u64, body: Body) -> Result<Statement, Refusal> {
+        let epoch = self.fold.speaks_in(self.me).unwrap_or(0);
+        self.fold.compose(self.me, epoch, now_ms, body)
+    }
+
     fn unchecked(&self, now_ms: u64, body: Body) -> Statement {
         let feed = self.fold.feed(self.me);
         Statement {
             version: STATEMENT_VERSION,
-            roster: self.fold.roster().digest(),
+            roster: self.fold.founding().digest(),
             author: self.me,
             seq: feed.len() as u64,
             prev: feed.last().map_or(digest::ZERO, VerifiedStatement::hash),
-            epoch: 0,
+            epoch: self.fold.speaks_in(self.me).unwrap_or(0),
             time_ms: now_ms,
             body,
         }
     }
 
     fn signed(&self, statement: &Statement) -> SignedStatement {
-        SignedStatement::sign(statement, &identity(self.me)).expect("a statement of allowed size")
+        SignedStatement::sign(statement, &self.identity).expect("a statement of allowed size")
     }
 
     fn sign_and_tell(&mut self, now_ms: u64, statement: &Statement) {
@@ -322,13 +370,9 @@ impl Party {
 
     pub(crate) fn others(&self) -> impl Iterator<Item = PartyId> + use<> {
         let me = self.me;
-        let parties: Vec<PartyId> = self
-            .fold
-            .roster()
-            .members()
-            .iter()
-            .map(|member| member.party)
-            .collect();
+        // Those who are about to join hear everything too.
+        let rosters = self.fold.rosters();
+        let parties: BTreeSet<PartyId> = rosters.flat_map(Roster::numbers).collect();
         parties.into_iter().filter(move |party| *party != me)
     }
 
@@ -342,7 +386,10 @@ impl Party {
         match message {
             Message::Statement(signed) => self.admit(now_ms, from, signed),
             Message::SeedShare(session, piece, secret) => {
-                self.take_seed_share(from, session, piece, secret);
+                self.take_any_seed_share(from, session, piece, secret);
+            }
+            Message::SeedSharesTaken(session) if self.resharing.local.session == Some(session) => {
+                self.resharing.local.confirmed.insert(from);
             }
             Message::SeedSharesTaken(session) if self.local.session == Some(session) => {
                 self.local.confirmed.insert(from);
@@ -359,7 +406,7 @@ impl Party {
                 self.view.subseeds_sent.insert(batch);
             }
             Message::Ask(ask) => {
-                let answer = self.answer(&ask);
+                let answer = self.answer(from, &ask);
                 self.out.push((from, Message::Answer(ask, answer)));
             }
             Message::Answer(ask, bytes) => {
@@ -376,6 +423,7 @@ impl Party {
             Ok(Admitted::Extended(_)) => {
                 self.pass_on(from, &signed);
                 self.local.moved_ms = now_ms;
+                self.resharing.local.moved_ms = now_ms;
                 let studies: Vec<Digest> = self.fold.facts().studies.keys().copied().collect();
                 for study in studies {
                     self.view.progress_ms.insert(study, now_ms);
@@ -394,7 +442,7 @@ impl Party {
 
     /// Passes on what came from its author, so that nobody hears something else than the others for long.
     fn pass_on(&mut self, from: PartyId, signed: &SignedStatement) {
-        let author = signed.clone().verify(self.fold.roster());
+        let author = self.fold.check(signed.clone());
         if from == self.me || author.is_ok_and(|statement| statement.author() != from) {
             return;
         }
@@ -404,8 +452,9 @@ impl Party {
             .extend(others.into_iter().map(|party| (party, message.clone())));
     }
 
-    fn answer(&self, ask: &Ask) -> Option<Vec<u8>> {
+    fn answer(&self, from: PartyId, ask: &Ask) -> Option<Vec<u8>> {
         match ask {
+            Ask::Parcel { session, piece } => self.parcel(from, session, *piece),
             Ask::Blob(digest) => self.liar.blob(self.blobs.get(digest).cloned()),
             Ask::Chunk {
                 session,
@@ -451,7 +500,10 @@ impl Party {
             ) if self.local.session == Some(session) => {
                 self.take_chunk(from, stage, group, chunk, bytes);
             }
-            (Ask::Chunk { .. }, _) => {}
+            (Ask::Parcel { session, piece }, Some(bytes)) => {
+                self.take_parcel(from, session, piece, &bytes);
+            }
+            (Ask::Chunk { .. } | Ask::Parcel { .. }, _) => {}
         }
     }
 
@@ -481,6 +533,9 @@ impl Party {
         self.make_key(now_ms);
         self.assign_blame(now_ms);
         if self.key.is_some() {
+            self.change_epoch(now_ms);
+            let limit = organtwin_protocol::budget::limit(&self.fold);
+            self.view.opening_limit = limit.expect("toy parameters are known here");
             self.do_duties(now_ms);
         }
     }
@@ -532,6 +587,22 @@ impl Party {
                     ..
                 }
                 | Body::Accusation { evidence } => Some((statement.author(), evidence.clone())),
+                _ => None,
+            });
+        said.collect()
+    }
+
+    /// The evidence with which anyone in this party's fold gave up a change of the sharing.
+    #[must_use]
+    pub fn given_up(&self) -> Vec<(PartyId, Evidence)> {
+        let said = self
+            .fold
+            .statements()
+            .filter_map(|statement| match statement.body() {
+                Body::EpochAborted {
+                    evidence: Some(evidence),
+                    ..
+                } => Some((statement.author(), evidence.clone())),
                 _ => None,
             });
         said.collect()

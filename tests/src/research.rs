@@ -10,7 +10,6 @@ use organtwin_protocol::manifest::Manifest;
 use organtwin_protocol::shard;
 use organtwin_protocol::statement::{Batch, Body, GroupDigest};
 use organtwin_protocol::study::Study;
-use organtwin_protocol::tally;
 use organtwin_protocol::twin::{TwinEntry, TwinId};
 use organtwin_simulations::{NoiseModel, Plan, ShardOutput, evaluate_shard, finish};
 use organtwin_threshold::{
@@ -103,8 +102,10 @@ impl Party {
 
     fn prepare_batch(&mut self, now_ms: u64, batch: &Batch) -> bool {
         let Some(key) = &self.key else { return false };
-        let vectors = key
-            .share
+        let Some(share) = &key.share else {
+            return false;
+        };
+        let vectors = share
             .batch_vectors(key.public.info(), &batch_id(batch))
             .expect("a sound batch");
         let vectors: Vec<GroupDigest> = vectors
@@ -145,11 +146,14 @@ impl Party {
         let Some(key) = &self.key else {
             return Vec::new();
         };
-        let pieces = self.fold.roster().committee().pieces_of(self.me);
+        let (Some(share), Some(roster)) = (&key.share, self.fold.roster_at(batch.epoch)) else {
+            return Vec::new();
+        };
+        let pieces = roster.committee().pieces_of(self.me);
         let subseed = |piece| {
             Some((
                 piece,
-                *key.share.batch_subseed(&batch_id(batch), piece)?.expose(),
+                *share.batch_subseed(&batch_id(batch), piece)?.expose(),
             ))
         };
         pieces.filter_map(subseed).collect()
@@ -182,7 +186,7 @@ impl Party {
     /// The subseed of a piece that enough of its holders sent alike.
     fn agreed_subseed(&self, batch: &Batch, piece: PieceId) -> Option<[u8; 32]> {
         let sent = self.subseeds.get(&(*batch, piece))?;
-        let roster = self.fold.roster();
+        let roster = self.fold.roster_at(batch.epoch)?;
         let holders = roster.committee().holders(piece).len();
         let needed = if roster.needs_all() {
             holders
@@ -207,10 +211,13 @@ impl Party {
             .sum();
         let polynomials =
             u16::try_from(slots.div_ceil(self.params.polynomial_size())).expect("few patients");
+        let mut batches = self.fold.facts().batches.keys();
+        let epoch = self.fold.epoch();
+        let earlier = batches.any(|b| b.hospital == self.me && b.epoch < epoch);
         let batch = Batch {
-            epoch: 0,
+            epoch,
             hospital: self.me,
-            number: 0,
+            number: u32::from(earlier),
             polynomials,
         };
         if !self
@@ -360,9 +367,11 @@ impl Party {
         let (Some(key), Some(blocks)) = (&self.key, self.squashed.get(id)) else {
             return false;
         };
-        let mut values = key
-            .share
-            .partial_decrypt(key.share.epoch(), blocks)
+        let Some(share) = &key.share else {
+            return false;
+        };
+        let mut values = share
+            .partial_decrypt(share.epoch(), blocks)
             .expect("own blocks");
         for (_, values) in &mut values {
             *values = values[first as usize..(first + count) as usize].to_vec();
@@ -378,12 +387,12 @@ impl Party {
     fn recombine(&mut self, now_ms: u64, id: &Digest, squashed: &Digest) -> bool {
         let study = Study::find(&self.fold, id).expect("a duty names a known study");
         let list = &self.view.twin_lists[&study.manifest.twins.blob];
-        let agreed = study.aggregate().expect("a duty of an agreed aggregate");
-        let accepted = tally::pieces(&study, list, &agreed).accepted;
+        let opening = study.opening(list).expect("a duty of an agreed aggregate");
+        let (accepted, roster) = (opening.tally.accepted, opening.study.roster());
         let blocks = &self.squashed[id];
         assert_eq!(blocks.digest(), *squashed);
-        let values = recombine(self.fold.roster().committee(), blocks, &accepted)
-            .expect("accepted values recombine");
+        let values =
+            recombine(roster.committee(), blocks, &accepted).expect("accepted values recombine");
         let body = duty::result_body(&self.fold, *id, *squashed, values);
         self.say(now_ms, body).expect("a duty is allowed");
         true

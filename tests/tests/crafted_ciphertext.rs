@@ -41,7 +41,7 @@ fn a_crafted_ciphertext_would_decrypt_to_key_bits_and_no_party_decrypts_it() {
     let received = SquashedBlocks::from_bytes(&bytes, lwe_size).unwrap();
 
     for party in consortium.parties.values() {
-        let share = &party.key.as_ref().unwrap().share;
+        let share = party.key.as_ref().unwrap().share.as_ref().unwrap();
         let refused = share.partial_decrypt(share.epoch(), &received);
         assert!(
             matches!(refused, Err(DecryptError::NotDerived(_))),
@@ -58,7 +58,7 @@ fn a_crafted_ciphertext_would_decrypt_to_key_bits_and_no_party_decrypts_it() {
     let mut values: BTreeMap<PieceId, Vec<u128>> = BTreeMap::new();
     let mut key = vec![0u128; BITS];
     for party in consortium.parties.values() {
-        let share = &party.key.as_ref().unwrap().share;
+        let share = party.key.as_ref().unwrap().share.as_ref().unwrap();
         for (piece, partial) in share.partial_decrypt(share.epoch(), &forged).unwrap() {
             if values.insert(piece, partial).is_none() {
                 let bits = share.squashing_piece(piece).unwrap();

@@ -10,7 +10,7 @@ use crate::fold::{ChangeFacts, Fold, joined};
 use crate::roster::Roster;
 use crate::tally;
 
-/// Who has not approved a change (E2).
+/// Who has not approved a change (N2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// Old members, as long as fewer than n-t approved.
@@ -45,7 +45,7 @@ pub(super) fn old_roster<'a>(fold: &'a Fold, change: &ChangeFacts) -> Option<&'a
     fold.roster_at(from.certificate.epoch)
 }
 
-/// What the old holders offer (E7).
+/// What the old holders offer (N7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferTally {
     /// The accepted digest of each old piece, with the holders that state it.

@@ -1,4 +1,4 @@
-//! What a party has to do next in a change of the sharing (docs/spec/statements.md, E6 to E9).
+//! What a party has to do next in a change of the sharing (docs/spec/statements.md, N6 to N9).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,7 +153,7 @@ pub fn step(fold: &Fold, me: PartyId, now_ms: u64, local: &Local) -> Result<Step
         // The number's former key approved; the party itself has not yet.
         return Ok(Step::Idle);
     }
-    // E9: a certificate that all new members signed stands, whatever anyone says of the change afterwards.
+    // N9: a certificate that all new members signed stands, whatever anyone says of the change afterwards.
     if let Some(certificate) = view.standing() {
         return Ok(Step::Done { certificate });
     }
@@ -364,7 +364,7 @@ impl View<'_> {
         })
     }
 
-    /// E8: the new shares decrypt what was encrypted under the old key, before anyone certifies them.
+    /// N8: the new shares decrypt what was encrypted under the old key, before anyone certifies them.
     fn self_test(&self) -> Option<Step> {
         let session = self.change.session;
         let Some(mine) = self.said.self_tests.get(&self.me) else {
@@ -423,7 +423,7 @@ impl View<'_> {
         }
     }
 
-    /// E9: all new members sign the next certificate of the same key.
+    /// N9: all new members sign the next certificate of the same key.
     fn certify(&self) -> Result<Step, CodecError> {
         let Some((_, mine)) = self.said.certified.get(&self.me) else {
             let from = self.fold.facts().certificates.get(&self.change.change.from);

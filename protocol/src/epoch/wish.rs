@@ -188,7 +188,7 @@ fn wanted(fold: &Fold, wish: &Wish) -> Result<(ChangeKind, RawRoster), WishError
     Ok((kind, raw))
 }
 
-/// Whether an honest party may approve a change, as far as others' statements tell (E3).
+/// Whether an honest party may approve a change, as far as others' statements tell (N3).
 ///
 /// # Errors
 /// [`WishError`] says what stands against it.

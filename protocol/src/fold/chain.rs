@@ -1,4 +1,4 @@
-//! The chain of rosters and certificates, derived from what was admitted (docs/spec/statements.md, E2, E3, E9).
+//! The chain of rosters and certificates, derived from what was admitted (docs/spec/statements.md, N2, N3, N9).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,7 +92,7 @@ impl Chain {
         chain
     }
 
-    /// E2: whether n-t old members approved a change that starts from a standing certificate.
+    /// N2: whether n-t old members approved a change that starts from a standing certificate.
     fn sponsored(
         &self,
         facts: &Facts,
@@ -160,15 +160,12 @@ impl Chain {
     /// Whether a cut gave a party another key after it had this one.
     pub(super) fn is_replaced(&self, party: PartyId, key: StatementKey) -> bool {
         let key_at = |roster: &Roster| roster.member(party).map(|member| member.statement_key);
-        self.cuts
-            .iter()
-            .filter(|cut| cut.head.party == party)
-            .any(|cut| {
-                let before = self.rosters.range(..cut.epoch);
-                before
-                    .map(|(_, roster)| roster)
-                    .any(|r| key_at(r) == Some(key))
-            })
+        let mut cuts = self.cuts.iter().filter(|cut| cut.head.party == party);
+        cuts.any(|cut| {
+            let mut before = self.rosters.range(..cut.epoch);
+            let after = self.rosters.get(&cut.epoch).and_then(key_at);
+            after != Some(key) && before.any(|(_, roster)| key_at(roster) == Some(key))
+        })
     }
 
     pub(super) fn change_at(&self, epoch: u32) -> Option<&Digest> {
@@ -188,7 +185,7 @@ impl Chain {
         self.line.last().map_or(0, |(epoch, _)| *epoch)
     }
 
-    /// The epoch that a party's next statement names (E4).
+    /// The epoch that a party's next statement names (N4).
     pub(super) fn speaks_in(&self, party: PartyId) -> Option<u32> {
         let recovered = self
             .cuts
@@ -209,7 +206,7 @@ impl Chain {
         newest.max()
     }
 
-    /// The author of a statement, by the epoch that it names (E4).
+    /// The author of a statement, by the epoch that it names (N4).
     pub(super) fn author(&self, statement: &Statement) -> Result<&Member, StatementError> {
         let (author, epoch, seq) = (statement.author, statement.epoch, statement.seq);
         let roster = self
@@ -250,7 +247,7 @@ fn signed(
     )
 }
 
-/// E9: whether a certificate is one of this change, of the same key.
+/// N9: whether a certificate is one of this change, of the same key.
 fn continues(facts: &Facts, change: &ChangeFacts, next: &CertificateFacts) -> bool {
     let next = &next.certificate;
     let before = facts.certificates.get(&change.change.from);
@@ -267,7 +264,7 @@ fn continues(facts: &Facts, change: &ChangeFacts, next: &CertificateFacts) -> bo
     })
 }
 
-/// Whether all new members approved a change, those that come with new keys under these keys (E2).
+/// Whether all new members approved a change, those that come with new keys under these keys (N2).
 pub(super) fn joined_by_all(change: &ChangeFacts, forked: &dyn Fn(PartyId) -> bool) -> bool {
     all_but_forked(&change.roster, |party| joined(change, party), forked)
 }

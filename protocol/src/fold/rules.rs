@@ -414,7 +414,7 @@ fn batch_form(batch: &Batch) -> Checked {
     )
 }
 
-/// Nobody prepares, or deposits with, a batch of an epoch that is over (E10).
+/// Nobody prepares, or deposits with, a batch of an epoch that is over (N10).
 fn of_epoch(batch: &Batch, epoch: u32) -> Checked {
     holds(
         batch.epoch == epoch,

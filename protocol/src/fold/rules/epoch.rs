@@ -1,4 +1,4 @@
-//! What a party may say of a change of the sharing after what it has said of it (E6).
+//! What a party may say of a change of the sharing after what it has said of it (N6).
 
 use organtwin_threshold::PartyId;
 
