@@ -554,9 +554,9 @@ impl Party {
     pub fn values_of(&self, study: &Digest) -> Vec<(PieceId, Vec<u128>)> {
         let key = self.key.as_ref().expect("a key");
         let blocks = self.squashed.get(study).expect("a derived aggregate");
-        let epoch = key.share.epoch();
-        key.share
-            .partial_decrypt(epoch, blocks)
+        let share = key.share.as_ref().expect("a share");
+        share
+            .partial_decrypt(share.epoch(), blocks)
             .expect("own blocks")
     }
 

@@ -230,7 +230,7 @@ fn a_crafted_aggregate_would_open_to_key_bits_and_honest_parties_open_nothing_of
     let mut all: BTreeMap<PieceId, Vec<u128>> = BTreeMap::new();
     let mut key = vec![0u128; BITS];
     for member in consortium.parties.values() {
-        let share = &member.key.as_ref().unwrap().share;
+        let share = member.key.as_ref().unwrap().share.as_ref().unwrap();
         for (piece, values) in share.partial_decrypt(share.epoch(), &forged).unwrap() {
             if all.insert(piece, values).is_none() {
                 let bits = share.squashing_piece(piece).unwrap();
@@ -260,7 +260,7 @@ fn a_crafted_aggregate_would_open_to_key_bits_and_honest_parties_open_nothing_of
     }
     assert_eq!(claimed, 1, "the liar's claim is there for all to see");
     let liar = &consortium.parties[&party(2)];
-    let share = &liar.key.as_ref().unwrap().share;
+    let share = liar.key.as_ref().unwrap().share.as_ref().unwrap();
     let own: BTreeMap<PieceId, Vec<u128>> = share
         .partial_decrypt(share.epoch(), &forged)
         .unwrap()
@@ -271,7 +271,13 @@ fn a_crafted_aggregate_would_open_to_key_bits_and_honest_parties_open_nothing_of
         "t parties must not open anything"
     );
     // With a guess for what it lacks, a bit is as likely wrong as right: the flooding of the missing piece hides it.
-    let honest = &consortium.parties[&party(1)].key.as_ref().unwrap().share;
+    let honest = consortium.parties[&party(1)]
+        .key
+        .as_ref()
+        .unwrap()
+        .share
+        .as_ref()
+        .unwrap();
     let received = SquashedBlocks::from_bytes(&bytes, lwe_size).unwrap();
     assert!(
         honest.partial_decrypt(honest.epoch(), &received).is_err(),
