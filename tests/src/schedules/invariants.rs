@@ -159,6 +159,10 @@ fn nobody_honest_is_named<M: Machine>(world: &World<M>, found: &mut Vec<String>)
             };
             let accused = evidence.accused();
             let fits = match evidence {
+                // Two honest parties echo differently when a third one committed twice; its fork names it (W3).
+                Evidence::Pair { statements, .. } if seeds_held(machine.fold(), statements) => {
+                    accused.iter().any(|party| lies(*party)) || forked(world, machine.fold())
+                }
                 Evidence::Pair { .. } => accused.iter().any(|party| lies(*party)),
                 _ => accused.iter().all(|party| lies(*party)),
             };
@@ -171,6 +175,18 @@ fn nobody_honest_is_named<M: Machine>(world: &World<M>, found: &mut Vec<String>)
             }
         }
     }
+}
+
+fn seeds_held(fold: &Fold, statements: &[Digest]) -> bool {
+    let held = fold
+        .statements()
+        .filter(|s| matches!(s.body(), Body::SeedsHeld { .. }));
+    held.filter(|s| statements.contains(&s.hash())).count() == statements.len()
+}
+
+fn forked<M: Machine>(world: &World<M>, fold: &Fold) -> bool {
+    let mut liars = world.schedule().liars();
+    liars.any(|(liar, _)| fold.has_forked(crate::consortium::party(liar)))
 }
 
 /// Whatever an honest party took as a study's result is what its twins give in the clear.
