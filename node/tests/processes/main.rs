@@ -268,7 +268,7 @@ fn study(consortium: &mut Consortium, dice: &mut Dice, root: &Path, name: &str) 
         consortium
             .hospitals
             .iter()
-            .all(|hospital| phase(hospital, &id) != "opened")
+            .all(|hospital| phase(hospital, &id) != "released")
     );
     consortium.between_halves(Line::Open);
     consortium.hospitals[2].until("an approval", |hospital| {
@@ -282,12 +282,12 @@ fn study(consortium: &mut Consortium, dice: &mut Dice, root: &Path, name: &str) 
         let view = hospital.command(&["study", "show", &id]);
         let evaluated = view["shards_total"].as_u64().is_some_and(|all| all > 0)
             && view["shards_done"] == view["shards_total"];
-        evaluated || view["phase"] == "opened"
+        evaluated || view["phase"] == "released"
     });
     pause(dice, 1500);
     consortium.kill_and_start(watched, "the opening");
     consortium.all_until("the study is opened everywhere", |hospital| {
-        phase(hospital, &id) == "opened"
+        phase(hospital, &id) == "released"
     });
     id
 }

@@ -191,7 +191,7 @@ fn inside() {
     });
     for hospital in &mut hospitals {
         hospital.until("the study to be opened", |hospital| {
-            phase(hospital, &id) == "opened"
+            phase(hospital, &id) == "released"
         });
     }
     audit(&hospitals, root, &id);
