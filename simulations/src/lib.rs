@@ -16,6 +16,7 @@
 )]
 
 pub mod additive;
+pub mod admission;
 pub mod catalogue;
 pub mod circuit;
 pub mod clear;
