@@ -217,10 +217,7 @@ impl Equations {
             self.squares(first, nodes, &diagonal, bits);
             let mut distance = Form::default();
             distance.square_of(&number(bits, 1), 1);
-            let both = [
-                number(bits - 2 * width, 1),
-                number(bits - width, -1),
-            ];
+            let both = [number(bits - 2 * width, 1), number(bits - width, -1)];
             distance.square_of(&both.concat(), -1);
             self.forms.push(distance);
         }

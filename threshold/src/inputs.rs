@@ -139,7 +139,7 @@ impl BatchId {
         self.slots(info) * WORD
     }
 
-    fn check(&self) -> Result<(), InputError> {
+    pub(crate) fn check(&self) -> Result<(), InputError> {
         if self.polynomials == 0 || self.polynomials > MAX_POLYNOMIALS {
             return Err(InputError::Polynomials(self.polynomials));
         }
@@ -147,7 +147,7 @@ impl BatchId {
     }
 
     /// Starts a label about this batch (decryption.md 7.2).
-    fn label(&self, domain: &str) -> Label {
+    pub(crate) fn label(&self, domain: &str) -> Label {
         Label::new(domain)
             .uint(self.epoch)
             .party(self.hospital)
@@ -164,7 +164,7 @@ impl BatchId {
 }
 
 /// The pad stream of a subseed; slot j lies at byte 16 j (decryption.md 7.5).
-fn pad_stream(subseed: &Seed) -> PrfStream {
+pub(crate) fn pad_stream(subseed: &Seed) -> PrfStream {
     subseed.stream(&Label::new("organtwin/pad"))
 }
 

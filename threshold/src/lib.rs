@@ -10,6 +10,7 @@
     clippy::print_stdout
 )]
 
+pub mod admission;
 pub mod budget;
 pub mod committee;
 #[cfg(feature = "insecure-test-parameters")]
@@ -36,6 +37,7 @@ pub mod seeds;
 pub mod share;
 pub mod squash;
 
+pub use admission::{AdmissionError, AdmissionValue, Checker, Deposited, Rules};
 pub use budget::{BudgetError, OpeningBudget};
 pub use committee::{Committee, CommitteeError, Family, Passive, Security};
 pub use decrypt::{Agreed, AgreementError, DecryptError, agree, recombine};

@@ -111,7 +111,12 @@ fn only_honest_weights_pass(schema: &Schema) {
     for (weights, found) in &fractions {
         let twin = honest
             .iter()
-            .find(|twin| twin[..nodes].iter().map(|w| i64::from(*w)).eq(weights.iter().copied()))
+            .find(|twin| {
+                twin[..nodes]
+                    .iter()
+                    .map(|w| i64::from(*w))
+                    .eq(weights.iter().copied())
+            })
             .unwrap();
         for (at, got) in found.iter().enumerate() {
             let bits = &twin[nodes + 4 * at..nodes + 4 * at + 4];
@@ -156,13 +161,20 @@ fn every_organ_has_equations_that_its_empty_twin_fulfils() {
     for twin in Twin::all() {
         let schema = twin.schema();
         let equations = Equations::of(&schema);
-        let mut weights = encode(&schema, &Features::new()).unwrap().as_slice().to_vec();
+        let mut weights = encode(&schema, &Features::new())
+            .unwrap()
+            .as_slice()
+            .to_vec();
         assert!(equations.hold_for_weights(&weights), "{}", schema.id());
         // Every slot is in some equation: no other value of one slot passes.
         for slot in 0..weights.len() {
             let kept = weights[slot];
             weights[slot] = if kept == 0 { 1 } else { 0 };
-            assert!(!equations.hold_for_weights(&weights), "{} slot {slot}", schema.id());
+            assert!(
+                !equations.hold_for_weights(&weights),
+                "{} slot {slot}",
+                schema.id()
+            );
             weights[slot] = kept;
         }
     }
