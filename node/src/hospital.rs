@@ -1,6 +1,7 @@
 //! The running node: one loop, and the handle through which everything else speaks to it.
 
 mod ceremony;
+mod checks;
 pub(crate) mod command;
 mod deposits;
 mod error;

@@ -2,6 +2,7 @@
 //!
 //! What a job leaves behind that must not be lost is on the disk before it returns.
 
+pub mod admission;
 pub mod deposit;
 pub mod keys;
 pub mod study;
@@ -27,6 +28,9 @@ pub enum JobError {
     /// Input masks.
     #[error("an input mask: {0}")]
     Input(#[from] organtwin_threshold::InputError),
+    /// The check of a deposit.
+    #[error("the check of a deposit: {0}")]
+    Admission(#[from] organtwin_threshold::AdmissionError),
     /// Squashing.
     #[error("squashing: {0}")]
     Squash(#[from] organtwin_threshold::SquashError),

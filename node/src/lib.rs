@@ -3,6 +3,7 @@
 //! Data flows from the command line and the HTTP API through [`hospital::NodeHandle`] into one loop,
 //! and back out of it as effects on the network, the store and the machine's cores.
 
+pub mod admission;
 pub mod api;
 pub mod audit;
 pub mod backup;

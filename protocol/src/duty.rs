@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, PieceId};
 
+use crate::admission;
 use crate::digest::Digest;
 use crate::epoch;
 use crate::evidence::Evidence;
@@ -14,7 +15,7 @@ use crate::shard;
 use crate::statement::{Batch, Body, MAX_STATEMENT_BYTES, PieceValues};
 use crate::study::{self, Study};
 use crate::tally;
-use crate::twin::{MAX_TWINS_PER_STATEMENT, TwinList};
+use crate::twin::{MAX_TWINS_PER_STATEMENT, TwinId, TwinList};
 
 /// What a blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,15 @@ pub enum Duty {
     },
     /// State [`Body::TwinsReceived`] for twins that are held.
     AcknowledgeTwins(Vec<Digest>),
+    /// Check deposited twins on one's shares and state [`Body::TwinsChecked`].
+    CheckTwins {
+        /// The batch whose slots they use.
+        batch: Batch,
+        /// The hash of the statement that deposits them.
+        deposit: Digest,
+        /// The twins, ascending; as many as one statement carries.
+        twins: Vec<TwinId>,
+    },
     /// Evaluate a shard, keep its output as a blob and state [`Body::ShardEvaluated`].
     EvaluateShard {
         /// The study.
@@ -98,6 +108,10 @@ pub struct LocalView {
     pub blobs: BTreeSet<Digest>,
     /// The decoded twin lists held, by blob digest.
     pub twin_lists: BTreeMap<Digest, TwinList>,
+    /// Twins whose bytes are not of their schema's slots: nobody can check them, so they are never admitted.
+    pub unfit: BTreeSet<Digest>,
+    /// The batches whose subseeds one knows as their hospital, so that one can state the values of all groups.
+    pub own_subseeds: BTreeSet<Batch>,
     /// The batches whose bodies are combined.
     pub batches: BTreeSet<Batch>,
     /// The batches whose hospital confirmed one's subseeds.
@@ -128,6 +142,7 @@ pub fn duties(fold: &Fold, me: PartyId, now_ms: u64, local: &LocalView) -> Vec<D
     }
     batch_duties(fold, me, &mut out);
     twin_duties(fold, me, &mut out);
+    check_duties(fold, me, &mut out);
     for study in Study::all(fold) {
         study_duties(&study, me, now_ms, &mut out);
     }
@@ -185,6 +200,19 @@ fn already_accused(fold: &Fold, me: PartyId, evidence: &Evidence) -> bool {
             (Evidence::Minority { statement: a, .. }, Evidence::Minority { statement: b, .. }) => {
                 a == b
             }
+            // One twin suffices for a deposit of many.
+            (
+                Evidence::Deposit {
+                    party: a,
+                    statement: first,
+                    ..
+                },
+                Evidence::Deposit {
+                    party: b,
+                    statement: second,
+                    ..
+                },
+            ) => (a, first) == (b, second),
             _ => known == evidence,
         })
 }
@@ -254,6 +282,61 @@ fn twin_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
     let received: Vec<Digest> = received.into_iter().collect();
     for some in received.chunks(MAX_TWINS_PER_STATEMENT) {
         out.push(Duty::AcknowledgeTwins(some.to_vec()));
+    }
+}
+
+/// Checks of the twins that one deposit statement names, once all of them are held.
+fn check_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
+    let (facts, roster) = (fold.facts(), fold.roster());
+    let mut unchecked: BTreeMap<Digest, (Batch, Vec<TwinId>)> = BTreeMap::new();
+    let mut incomplete = BTreeSet::new();
+    for ((depositor, id), deposit) in &facts.deposits {
+        if facts.withdrawals.contains_key(&(*depositor, *id))
+            || out.local.unfit.contains(&deposit.twin.digest)
+        {
+            continue;
+        }
+        let checks = facts.checks.get(&(deposit.statement, *id));
+        if checks.is_some_and(|known| known.contains_key(&me)) {
+            continue;
+        }
+        let held = out.local.blobs.contains(&deposit.twin.digest)
+            && out.local.batches.contains(&deposit.batch);
+        if !held {
+            incomplete.insert(deposit.statement);
+        }
+        let (_, twins) = unchecked
+            .entry(deposit.statement)
+            .or_insert_with(|| (deposit.batch, Vec::new()));
+        twins.push(*id);
+    }
+    for (deposit, (batch, twins)) in unchecked {
+        if incomplete.contains(&deposit) {
+            continue;
+        }
+        let all = batch.hospital == me && out.local.own_subseeds.contains(&batch);
+        let groups = if all {
+            admission::all_groups(roster)
+        } else {
+            admission::own_groups(roster, me).count()
+        };
+        for some in twins.chunks(admission::twins_per_statement(groups)) {
+            out.push(Duty::CheckTwins {
+                batch,
+                deposit,
+                twins: some.to_vec(),
+            });
+        }
+    }
+    for deposit in facts.deposits.values() {
+        let checked = facts
+            .checks
+            .contains_key(&(deposit.statement, deposit.twin.id));
+        if checked {
+            for evidence in admission::tally(fold, deposit).evidence {
+                accuse(fold, me, evidence, out);
+            }
+        }
     }
 }
 

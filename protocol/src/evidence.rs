@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::fold::Fold;
 use crate::statement::SignedStatement;
+use crate::twin::TwinId;
 
 /// What shows that a party deviated.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,6 +65,15 @@ pub enum Evidence {
         /// The two parties.
         parties: [PartyId; 2],
     },
+    /// The party deposited a twin that no encoder makes: what all checks state of it does not sum to 0.
+    Deposit {
+        /// The depositor.
+        party: PartyId,
+        /// The hash of the statement that deposits the twin.
+        statement: Digest,
+        /// The twin.
+        twin: TwinId,
+    },
     /// The party sent something that does not match what it signed; only the author saw it.
     Claim {
         /// The party.
@@ -82,6 +92,7 @@ impl Evidence {
             | Self::StudyRule { party, .. }
             | Self::CeremonyRule { party, .. }
             | Self::Replay { party, .. }
+            | Self::Deposit { party, .. }
             | Self::Claim { party, .. } => vec![*party],
             Self::Pair { parties, .. } => parties.to_vec(),
             Self::Unsound { .. } => Vec::new(),

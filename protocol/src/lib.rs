@@ -10,6 +10,7 @@
     clippy::print_stdout
 )]
 
+pub mod admission;
 pub mod budget;
 pub mod ceremony;
 pub mod certificate;

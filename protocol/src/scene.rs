@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use organtwin_threshold::{PartyId, PieceId, SessionId};
+use organtwin_threshold::{AdmissionValue, PartyId, PieceId, SessionId};
 
+use crate::admission;
 use crate::certificate::Certificate;
 use crate::digest::{self, Digest};
 use crate::duty::{self, Duty, LocalView};
@@ -13,7 +14,7 @@ use crate::manifest::{Gate, MANIFEST_VERSION, Manifest, ProgramFacts, RowFacts, 
 use crate::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
 use crate::shard;
 use crate::statement::{
-    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName,
+    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName, TwinCheck,
     VerifiedStatement,
 };
 use crate::study::{self, Study};
@@ -88,6 +89,22 @@ impl Recombine for MadeUp {
             squashed: digest::of_blob(squashed),
             values: squashed.to_vec(),
         })
+    }
+}
+
+/// Made-up values of the groups of a check; they sum to 0.
+pub(crate) fn check_value(roster: &Roster, group: usize) -> AdmissionValue {
+    let last = admission::all_groups(roster) - 1;
+    let word = |value: u128| {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&value.to_le_bytes());
+        AdmissionValue::from_bytes(&bytes)
+    };
+    let value = |group: usize| 7 + group as u128;
+    if group == last {
+        word((0..last).map(value).sum::<u128>().wrapping_neg())
+    } else {
+        word(value(group))
     }
 }
 
@@ -265,16 +282,18 @@ impl Scene {
         twins.sort_by_key(|t| t.id);
         let mut digests: Vec<Digest> = twins.iter().map(|t| t.digest).collect();
         digests.sort();
-        self.say(
-            hospital,
-            Body::TwinsDeposited {
-                schema,
-                organ: "kidney".into(),
-                batch,
-                twins,
-            },
-        )
-        .unwrap();
+        let ids: Vec<TwinId> = twins.iter().map(|twin| twin.id).collect();
+        let statement = self
+            .say(
+                hospital,
+                Body::TwinsDeposited {
+                    schema,
+                    organ: "kidney".into(),
+                    batch,
+                    twins,
+                },
+            )
+            .unwrap();
         for party in self.parties().into_iter().filter(|p| *p != hospital) {
             self.say(
                 party,
@@ -283,6 +302,40 @@ impl Scene {
                 },
             )
             .unwrap();
+        }
+        for party in self.parties() {
+            let body = self.check(party, statement, &ids, hospital);
+            self.say(party, body).unwrap();
+        }
+    }
+
+    /// What an honest party states of twins that are as they should be: made-up values that sum to 0.
+    pub(crate) fn check(
+        &self,
+        me: PartyId,
+        statement: Digest,
+        ids: &[TwinId],
+        depositor: PartyId,
+    ) -> Body {
+        let roster = self.fold.roster();
+        let groups: Vec<usize> = if me == depositor {
+            (0..admission::all_groups(roster)).collect()
+        } else {
+            admission::own_groups(roster, me).collect()
+        };
+        let values: Vec<AdmissionValue> = groups
+            .into_iter()
+            .map(|group| check_value(roster, group))
+            .collect();
+        Body::TwinsChecked {
+            deposit: statement,
+            twins: ids
+                .iter()
+                .map(|id| TwinCheck {
+                    id: *id,
+                    values: admission::pack(&values).into(),
+                })
+                .collect(),
         }
     }
 

@@ -126,6 +126,16 @@ impl PieceValues {
     }
 }
 
+/// What a party computed of one deposited twin.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwinCheck {
+    /// The twin.
+    pub id: TwinId,
+    /// The values of the author's groups in the family's order, 32 bytes each; the depositor may state all groups'.
+    pub values: ByteString,
+}
+
 /// What a statement says. On the wire each kind is tagged by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -255,6 +265,13 @@ pub enum Body {
     TwinsReceived {
         /// Their digests.
         twins: Vec<Digest>,
+    },
+    /// The author checked deposited twins on its shares.
+    TwinsChecked {
+        /// The hash of the statement that deposits them.
+        deposit: Digest,
+        /// What it computed of each, ascending by the twins' names.
+        twins: Vec<TwinCheck>,
     },
     /// The author withdraws a twin that it deposited.
     TwinWithdrawn {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::PartyId;
 
+use crate::admission::{self, Admission};
 use crate::codec::CodecError;
 use crate::digest::Digest;
 use crate::feed::FeedHead;
@@ -79,6 +80,15 @@ pub enum Ineligible {
         /// How many had.
         got: usize,
     },
+    /// Its admission was not settled as of the manifest's feed heads.
+    #[error("its admission was not settled when the study was proposed")]
+    NotChecked,
+    /// The check of its weights refused it.
+    #[error("the check of its weights refused it: no encoder makes such a twin")]
+    Refused,
+    /// Two parties state different values of its check.
+    #[error("parties {} and {} state different values of its check", .0[0], .0[1])]
+    Disputed([PartyId; 2]),
     /// It was withdrawn as of the manifest's feed heads.
     #[error("it was withdrawn before the study was proposed")]
     Withdrawn,
@@ -500,6 +510,35 @@ pub fn eligible_twins(fold: &Fold, feeds: &[FeedHead], schema: &Digest) -> Vec<T
         .collect()
 }
 
+/// Whether a twin was admitted as of the feed heads that a manifest names.
+///
+/// # Errors
+/// [`Ineligible`] says what was missing, or why it is refused.
+pub(crate) fn admitted_as_of(
+    fold: &Fold,
+    manifest: &Manifest,
+    twin: &TwinRef,
+) -> Result<(), Ineligible> {
+    let heads = heads_by_party(&manifest.feeds);
+    let known = |party: PartyId, seq: u64| heads.get(&party).is_some_and(|head| seq <= *head);
+    let deposit = fold.facts().deposits.get(&(twin.depositor, twin.id));
+    let deposit = deposit.ok_or(Ineligible::NotDeposited)?;
+    admitted(fold, deposit, known)
+}
+
+fn admitted(
+    fold: &Fold,
+    deposit: &Deposit,
+    known: impl Fn(PartyId, u64) -> bool,
+) -> Result<(), Ineligible> {
+    match admission::tally_known(fold, deposit, known).verdict {
+        Admission::Admitted => Ok(()),
+        Admission::Waiting(_) => Err(Ineligible::NotChecked),
+        Admission::Refused => Err(Ineligible::Refused),
+        Admission::Disputed(pair) => Err(Ineligible::Disputed(pair)),
+    }
+}
+
 fn heads_by_party(feeds: &[FeedHead]) -> BTreeMap<PartyId, u64> {
     feeds.iter().map(|h| (h.party, h.seq)).collect()
 }
@@ -534,10 +573,9 @@ fn eligible(
     // The twin outlives the epoch of its batch, whose members received it; the depositor holds its own.
     let (expected, got) = receipts(fold, deposit, by_head);
     if got < expected {
-        Err(Ineligible::TooFewReceipts { expected, got })
-    } else {
-        Ok(())
+        return Err(Ineligible::TooFewReceipts { expected, got });
     }
+    admitted(fold, deposit, by_head)
 }
 
 /// How many members of a deposit's epoch must have received a twin, and how many had.

@@ -4,6 +4,7 @@
 //! fails says what was expected, what came, and which statement is concerned. Deviations that did no harm (a lying
 //! minority) pass and name the party.
 
+mod admission;
 mod blame;
 mod ceremony;
 mod deposits;
@@ -180,6 +181,7 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     blame::check(&fold, &mut report);
     epoch::check(&fold, &mut report);
     deposits::check(transcript, &fold, &mut report);
+    admission::check(&fold, &mut report);
     report.check(
         "nothing else opened",
         every_opening_is_covered(transcript, &fold),

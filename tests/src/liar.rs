@@ -101,7 +101,8 @@ impl Liar {
                     Lie::Epochs(lie) => Utterance::Say(lie.say(body).into_iter().collect()),
                     Lie::Decryption(lie) => lie.utter(body),
                     Lie::Feeds(lie) => lie.utter(body),
-                    Lie::Deposits(_) | Lie::Network(_) => Utterance::one(body),
+                    Lie::Deposits(lie) => Utterance::one(lie.say(body)),
+                    Lie::Network(_) => Utterance::one(body),
                 };
                 match said {
                     Utterance::Say(bodies) => next.extend(bodies),

@@ -30,6 +30,9 @@ use crate::resharing::Change;
 /// How long a silent party is waited for, in virtual milliseconds.
 pub const PATIENCE_MS: u64 = 60_000;
 
+/// Changes the weights of the twin of a number, as only a crafted deposit can.
+pub type Craft = fn(usize, &mut Vec<i128>);
+
 /// The key as one party holds it.
 pub struct Key {
     /// What all parties signed.
@@ -133,6 +136,8 @@ pub struct Party {
     pub view: LocalView,
     /// Its patients' weights, not yet deposited.
     pub patients: Vec<Weights>,
+    /// What it makes of the weights of its twins, by their order, if its deposits are crafted.
+    pub craft: Option<Craft>,
     /// Refused statements of others.
     pub refused: Vec<(PartyId, Refusal)>,
     /// Peers that sent it something else than they had signed for.
@@ -182,6 +187,7 @@ impl Party {
                 ..LocalView::default()
             },
             patients: Vec::new(),
+            craft: None,
             refused: Vec::new(),
             caught: BTreeSet::new(),
             bootstraps: 0,

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use organtwin::admission;
 use organtwin::planning::{self, Circumstances};
+use organtwin_protocol::admission::pack;
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::duty::{self, BlobKind, Duty};
+use organtwin_protocol::fold::Deposit;
 use organtwin_protocol::manifest::Manifest;
 use organtwin_protocol::shard;
-use organtwin_protocol::statement::{Batch, Body, GroupDigest};
+use organtwin_protocol::statement::{Batch, Body, GroupDigest, TwinCheck};
 use organtwin_protocol::study::Study;
 use organtwin_protocol::twin::{TwinEntry, TwinId};
 use organtwin_simulations::{NoiseModel, Plan, ShardOutput, evaluate_shard, finish};
 use organtwin_threshold::{
-    BatchBodies, BatchId, Committee, InputPad, PartyId, PieceId, Secret, recombine, squash,
+    AdmissionValue, BatchBodies, BatchId, Checker, Committee, Deposited, InputPad, PartyId,
+    PieceId, Secret, recombine, squash,
 };
 
 use crate::network::{Ask, Message};
@@ -81,6 +85,11 @@ impl Party {
                 self.say(now_ms, body).expect("a duty is allowed");
                 true
             }
+            Duty::CheckTwins {
+                batch,
+                deposit,
+                twins,
+            } => self.check_twins(now_ms, batch, deposit, twins),
             Duty::EvaluateShard { manifest, shard } => self.evaluate(now_ms, manifest, *shard),
             Duty::Combine { manifest, shards } => self.combine(now_ms, manifest, shards),
             Duty::Release {
@@ -234,19 +243,9 @@ impl Party {
         if !self.view.batches.contains(&batch) {
             return;
         }
-        let mut subseeds: BTreeMap<PieceId, Secret<[u8; 32]>> = self
-            .own_subseeds(&batch)
-            .into_iter()
-            .map(|(piece, secret)| (piece, Secret::new(secret)))
-            .collect();
-        for piece in self.fold.roster().committee().pieces() {
-            if !subseeds.contains_key(piece) {
-                let Some(secret) = self.agreed_subseed(&batch, *piece) else {
-                    return;
-                };
-                subseeds.insert(*piece, Secret::new(secret));
-            }
-        }
+        let Some(subseeds) = self.all_subseeds(&batch) else {
+            return;
+        };
         let mut pad =
             InputPad::new(key.public.info(), batch_id(&batch), subseeds, 0).expect("all subseeds");
         let mut twins = Vec::new();
@@ -255,10 +254,16 @@ impl Party {
                 .reserve(weights.as_slice().len())
                 .expect("slots for all patients");
             let (first_slot, slots) = (range.first(), range.end() - range.first());
-            let words = pad
-                .encrypt(range, weights.as_slice())
-                .expect("one slot a weight");
-            let digest = self.keep(words.iter().flat_map(|word| word.to_le_bytes()).collect());
+            let zeros = vec![0; weights.as_slice().len()];
+            let pads = pad.encrypt(range, &zeros).expect("one slot a weight");
+            let mut weights: Vec<i128> =
+                weights.as_slice().iter().copied().map(i128::from).collect();
+            if let Some(craft) = self.craft {
+                craft(twins.len(), &mut weights);
+            }
+            let words = pads.iter().zip(&weights);
+            let words = words.map(|(pad, weight)| pad.wrapping_add(weight.cast_unsigned()));
+            let digest = self.keep(words.flat_map(|word| word.to_le_bytes()).collect());
             let id: [u8; 16] = self.dice.bytes()[..16].try_into().expect("16 bytes");
             twins.push(TwinEntry {
                 id: TwinId::from_bytes(id),
@@ -275,8 +280,81 @@ impl Party {
             batch,
             twins,
         };
-        self.say(now_ms, body).expect("depositing is allowed");
         self.deposited = true;
+        self.view.own_subseeds.insert(batch);
+        self.say(now_ms, body).expect("depositing is allowed");
+    }
+
+    /// The subseeds of all pieces of a batch of one's own.
+    fn all_subseeds(&self, batch: &Batch) -> Option<BTreeMap<PieceId, Secret<[u8; 32]>>> {
+        let mut subseeds: BTreeMap<PieceId, Secret<[u8; 32]>> = self
+            .own_subseeds(batch)
+            .into_iter()
+            .map(|(piece, secret)| (piece, Secret::new(secret)))
+            .collect();
+        for piece in self.fold.roster().committee().pieces() {
+            if !subseeds.contains_key(piece) {
+                let secret = self.agreed_subseed(batch, *piece)?;
+                subseeds.insert(*piece, Secret::new(secret));
+            }
+        }
+        Some(subseeds)
+    }
+
+    /// The values that this party computes of a deposited twin, if its bytes are those of a twin.
+    #[must_use]
+    pub fn check_values(&self, deposit: &Deposit) -> Option<Vec<AdmissionValue>> {
+        let key = self.key.as_ref()?;
+        let id = batch_id(&deposit.batch);
+        let all =
+            deposit.batch.hospital == self.me && self.view.own_subseeds.contains(&deposit.batch);
+        let checker = if all {
+            let subseeds = self.all_subseeds(&deposit.batch)?;
+            Checker::hospital(self.fold.roster().committee(), id, subseeds)
+        } else {
+            Checker::member(&key.share, id)
+        };
+        let (words, rest) = self.blobs[&deposit.twin.digest].as_chunks::<16>();
+        let published: Vec<u128> = words
+            .iter()
+            .map(|word| u128::from_le_bytes(*word))
+            .collect();
+        let rules = admission::rules(&crate::consortium::kidney()).expect("a sound schema");
+        let deposited = Deposited {
+            batch: id,
+            first_slot: deposit.first_slot,
+            twin: deposit.twin.digest,
+            statement: deposit.statement,
+        };
+        let checker = checker.expect("a batch of this epoch");
+        let values = checker.values(&rules, &deposited, &published);
+        values.ok().filter(|_| rest.is_empty())
+    }
+
+    fn check_twins(
+        &mut self,
+        now_ms: u64,
+        batch: &Batch,
+        deposit: &Digest,
+        ids: &[TwinId],
+    ) -> bool {
+        let mut twins = Vec::new();
+        for id in ids {
+            let known = self.fold.facts().deposits[&(batch.hospital, *id)].clone();
+            match self.check_values(&known) {
+                Some(values) => twins.push(TwinCheck {
+                    id: *id,
+                    values: pack(&values).into(),
+                }),
+                None => drop(self.view.unfit.insert(known.twin.digest)),
+            }
+        }
+        if !twins.is_empty() {
+            let deposit = *deposit;
+            self.say(now_ms, Body::TwinsChecked { deposit, twins })
+                .expect("a duty is allowed");
+        }
+        true
     }
 
     fn manifest(&self, id: &Digest) -> Manifest {

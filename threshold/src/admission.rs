@@ -173,13 +173,13 @@ impl Checker {
             .iter()
             .map(|(piece, subseed)| (*piece, Seed::new(*subseed.expose())));
         let groups = Groups::new(committee, Family::Quad);
-        let seeds = PieceSeeds::complete(committee, given.collect()).map_err(|got| {
-            InputError::Incomplete {
-                what: "subseeds",
-                expected: committee.pieces().len(),
-                got,
-            }
-        })?;
+        let got = subseeds.len();
+        let incomplete = |_| InputError::Incomplete {
+            what: "subseeds",
+            expected: committee.pieces().len(),
+            got,
+        };
+        let seeds = PieceSeeds::of_all(committee, given.collect()).map_err(incomplete)?;
         Ok(Self {
             batch,
             mine: (0..groups.len()).collect(),

@@ -22,6 +22,8 @@ fn answer(command: Command) {
                 organ: "kidney".into(),
                 received_by: vec![],
                 withdrawn: false,
+                admission: "admitted".into(),
+                reason: None,
             };
             let _ = reply.send(Ok(TwinsView {
                 own: vec![known],

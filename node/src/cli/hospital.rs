@@ -106,6 +106,9 @@ fn text(status: &NodeStatus) -> String {
         status.openings_spent,
         status.openings_limit
     );
+    for (party, count) in &status.twins_refused {
+        text += &format!("party {party}: {count} twins not admitted\n");
+    }
     let rows = status.peers.iter().map(|peer| {
         let word = if peer.connected { "connected" } else { "away" };
         vec![

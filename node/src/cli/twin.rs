@@ -276,20 +276,35 @@ fn text(view: &IngestView, args: &IngestArgs) -> String {
 fn list_text(twins: &TwinsView) -> String {
     let rows = twins.own.iter().map(|twin| {
         let held: Vec<String> = twin.received_by.iter().map(u8::to_string).collect();
-        let state = if twin.withdrawn { "withdrawn" } else { "" };
+        let admission = match &twin.reason {
+            Some(reason) => format!("{}: {reason}", twin.admission),
+            None => twin.admission.clone(),
+        };
+        let state = if twin.withdrawn {
+            "withdrawn".to_owned()
+        } else {
+            admission
+        };
         vec![
             twin.local_id.clone(),
             twin.id.clone(),
             twin.organ.clone(),
             held.join(", "),
-            state.into(),
+            state,
         ]
     });
-    let mut text = table(&["pseudonym", "twin", "organ", "received by", ""], rows);
+    let mut text = table(
+        &["pseudonym", "twin", "organ", "received by", "admission"],
+        rows,
+    );
     text += "\n";
     for (party, count) in &twins.deposited {
         let eligible = twins.eligible.get(party).copied().unwrap_or(0);
-        text += &format!("party {party}: {count} deposited, {eligible} eligible\n");
+        let refused = match twins.refused.get(party) {
+            Some(refused) => format!(", {refused} refused"),
+            None => String::new(),
+        };
+        text += &format!("party {party}: {count} deposited, {eligible} eligible{refused}\n");
     }
     text
 }

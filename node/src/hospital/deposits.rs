@@ -9,6 +9,7 @@ use std::sync::Arc;
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::statement::{Batch, Body};
 use organtwin_protocol::twin::{MAX_TWINS_PER_STATEMENT, TwinEntry};
+use organtwin_simulations::admission::Equations;
 use organtwin_threshold::inputs::{BatchBodies, MAX_POLYNOMIALS};
 use organtwin_threshold::{PartyId, PieceId};
 use zeroize::Zeroizing;
@@ -32,6 +33,8 @@ pub(super) struct Deposits {
     bodies: BTreeMap<Batch, Arc<BatchBodies>>,
     /// Subseeds that peers sent for this hospital's batches, by the piece and the peer.
     subseeds: BTreeMap<Batch, BTreeMap<PieceId, BTreeMap<PartyId, Zeroizing<[u8; 32]>>>>,
+    /// The agreed subseeds of this hospital's batches whose twins it has not checked yet.
+    own: BTreeMap<Batch, BTreeMap<PieceId, Zeroizing<[u8; 32]>>>,
     /// Batches whose subseeds are on their way to their hospital.
     sending: BTreeSet<Batch>,
     /// Deposits that wait for their batch.
@@ -48,6 +51,19 @@ impl Deposits {
     /// The bodies of a batch, once combined.
     pub(super) fn bodies(&self, batch: &Batch) -> Option<Arc<BatchBodies>> {
         self.bodies.get(batch).cloned()
+    }
+
+    /// The subseeds of a batch of this hospital that it lacks itself, while it still has them.
+    pub(super) fn known_subseeds(
+        &self,
+        batch: &Batch,
+    ) -> Option<BTreeMap<PieceId, Zeroizing<[u8; 32]>>> {
+        self.own.get(batch).cloned()
+    }
+
+    /// Wipes what is known of a batch's pads.
+    pub(super) fn forget_subseeds(&mut self, batch: &Batch) {
+        self.own.remove(batch);
     }
 }
 
@@ -113,6 +129,19 @@ impl Node {
             let what = format!("expected twins of one of {organs}");
             return Err(NodeError::usage(what, "name one of these organs"));
         };
+        let equations = Equations::of(&schema);
+        if let Some(twin) = twins.iter().find(|twin| {
+            twin.weights.len() == schema.slots() && !equations.hold_for_weights(&twin.weights)
+        }) {
+            let what = format!(
+                "the weights of {} are not those of a patient",
+                twin.local_id
+            );
+            return Err(NodeError::usage(
+                what,
+                "encode the patient with this version's schema",
+            ));
+        }
         if let Some(twin) = twins
             .iter()
             .find(|twin| twin.weights.len() != schema.slots())
@@ -313,6 +342,8 @@ impl Node {
             return Ok(());
         };
         self.deposits.subseeds.remove(&batch);
+        self.deposits.own.insert(batch, subseeds.clone());
+        self.local.own_subseeds.insert(batch);
         let store = self.store.clone();
         let local_ids: Vec<String> = twins.iter().map(|twin| twin.local_id.clone()).collect();
         self.compute(

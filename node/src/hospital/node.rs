@@ -375,6 +375,11 @@ impl Node {
                 Ok(())
             }
             Duty::AcknowledgeTwins(twins) => self.acknowledge(&twins),
+            Duty::CheckTwins {
+                batch,
+                deposit,
+                twins,
+            } => self.check_twins(batch, deposit, &twins),
             Duty::EvaluateShard { manifest, shard } => self.evaluate(manifest, shard),
             Duty::Combine { manifest, shards } => self.combine(manifest, &shards),
             Duty::Release { .. } => self.release(&duty),

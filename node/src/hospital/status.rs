@@ -131,6 +131,7 @@ impl Node {
             ceremony: self.ceremony_status(),
             twins_own: count(own.count().saturating_sub(withdrawn.count())),
             twins_eligible: eligible.values().sum(),
+            twins_refused: self.refused_per_hospital(),
             studies: count(self.fold.facts().studies.len()),
             openings_spent: self.key.as_ref().map_or(0, |key| {
                 study::opened_blocks(&self.fold, &key.certificate, None)
@@ -185,6 +186,7 @@ impl Node {
                 continue;
             }
             let receipts = facts.receipts.get(&deposit.twin.digest);
+            let (admission, reason) = self.admission(deposit);
             own.push(OwnTwin {
                 local_id: names.get(id).cloned().unwrap_or_default(),
                 id: id.to_string(),
@@ -195,12 +197,15 @@ impl Node {
                     .map(|party| party.get())
                     .collect(),
                 withdrawn: facts.withdrawals.contains_key(&(*party, *id)),
+                admission: admission.to_owned(),
+                reason,
             });
         }
         Ok(TwinsView {
             own,
             deposited,
             eligible: self.eligible_per_hospital(),
+            refused: self.refused_per_hospital(),
         })
     }
 

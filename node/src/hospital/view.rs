@@ -40,6 +40,9 @@ pub struct NodeStatus {
     pub twins_own: u32,
     /// Twins in the fold from all hospitals that would be eligible for a study now.
     pub twins_eligible: u32,
+    /// Twins whose admission was refused or is disputed, by depositor.
+    #[serde(default)]
+    pub twins_refused: BTreeMap<u8, u32>,
     /// Studies known.
     pub studies: u32,
     /// Opened blocks that the key has spent and may spend in all.
@@ -170,6 +173,9 @@ pub struct TwinsView {
     pub deposited: BTreeMap<u8, u32>,
     /// Number per hospital that a study proposed now would contain.
     pub eligible: BTreeMap<u8, u32>,
+    /// Number per hospital whose admission was refused or is disputed.
+    #[serde(default)]
+    pub refused: BTreeMap<u8, u32>,
 }
 
 /// What a withdrawal did.
@@ -205,6 +211,12 @@ pub struct OwnTwin {
     pub received_by: Vec<u8>,
     /// Whether consent was withdrawn.
     pub withdrawn: bool,
+    /// "waiting", "admitted", "refused" or "disputed".
+    #[serde(default)]
+    pub admission: String,
+    /// What the admission waits for, or why it is refused.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A proposal to the consortium.

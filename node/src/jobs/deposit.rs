@@ -15,7 +15,7 @@ use crate::hospital::PreparedTwin;
 use crate::store::{Store, Tree};
 
 /// The batch as the threshold crate knows it.
-fn batch_id(batch: &Batch) -> BatchId {
+pub(super) fn batch_id(batch: &Batch) -> BatchId {
     let Batch {
         epoch,
         hospital,
@@ -83,7 +83,7 @@ pub fn foreign_subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing
 }
 
 /// The subseeds of all of this party's pieces.
-fn subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32]>)> {
+pub(super) fn subseeds(key: &KeyRing, batch: &Batch) -> Vec<(PieceId, Zeroizing<[u8; 32]>)> {
     let batch = batch_id(batch);
     let pieces = key.committee().pieces_of(key.share().me());
     pieces

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, PieceId, SessionId};
 
+use crate::admission::{self, Checked};
 use crate::certificate::Certificate;
 use crate::digest::Digest;
 use crate::epoch::{EpochChange, PieceDigest};
@@ -73,6 +74,8 @@ pub struct Deposit {
     pub first_slot: u32,
     /// How many slots it uses.
     pub slots: u32,
+    /// The hash of the statement that deposits it.
+    pub statement: Digest,
     /// The number of the deposit in the depositor's feed.
     pub seq: u64,
 }
@@ -247,6 +250,8 @@ pub struct Facts {
     pub deposits: BTreeMap<(PartyId, TwinId), Deposit>,
     /// Who received a twin and with which number it said so, by the twin's digest.
     pub receipts: BTreeMap<Digest, BTreeMap<PartyId, u64>>,
+    /// What the parties' checks of a twin gave, by the statement that deposits it and its name.
+    pub checks: BTreeMap<(Digest, TwinId), BTreeMap<PartyId, Checked>>,
     /// With which number a depositor withdrew a twin.
     pub withdrawals: BTreeMap<(PartyId, TwinId), u64>,
     /// The studies by their manifest's digest.
@@ -385,6 +390,7 @@ impl Facts {
                         batch: *batch,
                         first_slot: entry.first_slot,
                         slots: entry.slots,
+                        statement: hash,
                         seq,
                     };
                     self.deposits.insert((author, entry.id), deposit);
@@ -393,6 +399,17 @@ impl Facts {
             Body::TwinsReceived { twins } => {
                 for twin in twins {
                     self.receipts.entry(*twin).or_default().insert(author, seq);
+                }
+            }
+            Body::TwinsChecked { deposit, twins } => {
+                for twin in twins {
+                    let checked = Checked {
+                        values: admission::unpack(twin.values.as_slice()).unwrap_or_default(),
+                        hash,
+                        seq,
+                    };
+                    let known = self.checks.entry((*deposit, twin.id)).or_default();
+                    known.insert(author, checked);
                 }
             }
             Body::TwinWithdrawn { id } => {

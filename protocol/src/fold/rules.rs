@@ -6,13 +6,16 @@ mod session;
 use organtwin_threshold::{Committee, Family, PartyId};
 
 use super::facts::{Facts, StudyFacts};
+use crate::admission;
 use crate::digest::Digest;
 use crate::feed::FeedHead;
 use crate::manifest::{
     MANIFEST_VERSION, MAX_BLOCKS, MAX_CELLS, MAX_ROWS, MAX_SCENARIO_BYTES, MAX_TEXT_BYTES, Manifest,
 };
 use crate::roster::Roster;
-use crate::statement::{Batch, Body, GroupDigest, MAX_REASON_BYTES, PieceValues, Statement};
+use crate::statement::{
+    Batch, Body, GroupDigest, MAX_REASON_BYTES, PieceValues, Statement, TwinCheck,
+};
 use crate::twin::{
     MAX_ORGAN_BYTES, MAX_POLYNOMIALS, MAX_TWINS_PER_STATEMENT, MAX_TWINS_PER_STUDY,
     SLOTS_PER_POLYNOMIAL, TwinEntry, TwinId,
@@ -83,6 +86,11 @@ pub enum RuleBroken {
     /// The twin is not one that the author deposited and has not withdrawn.
     #[error("twin {0} is not the author's, or was withdrawn")]
     UnknownTwin(TwinId),
+    /// A check of a twin does not have one value for each group of its author.
+    #[error(
+        "the check of twin {0} does not have one value of 32 bytes for each of the author's groups"
+    )]
+    Check(TwinId),
     /// A manifest is wrong whatever others say.
     #[error("the manifest {0}")]
     Manifest(&'static str),
@@ -226,6 +234,7 @@ pub(super) fn check(
             });
             holds(!again, RuleBroken::Already("one of these twins"))
         }
+        Body::TwinsChecked { deposit, twins } => checked(roster, facts, author, deposit, twins),
         Body::TwinWithdrawn { id } => {
             let key = (author, *id);
             holds(
@@ -476,6 +485,36 @@ fn deposited(facts: &Facts, author: PartyId, batch: &Batch, twins: &[TwinEntry])
             .is_none_or(|(_, after)| *after <= twin.first_slot);
         holds(free, broken("overlap another twin's"))?;
         used.insert(twin.first_slot, last);
+    }
+    Ok(())
+}
+
+/// Every twin once, with one value per group of the author; of its own deposit it may state all groups' values.
+fn checked(
+    roster: &Roster,
+    facts: &Facts,
+    author: PartyId,
+    deposit: &Digest,
+    twins: &[TwinCheck],
+) -> Checked {
+    ascending(twins.iter().map(|t| t.id), "twins", MAX_TWINS_PER_STATEMENT)?;
+    let own = admission::own_groups(roster, author).count();
+    let all = admission::all_groups(roster);
+    for twin in twins {
+        let mine = facts
+            .deposits
+            .get(&(author, twin.id))
+            .is_some_and(|known| known.statement == *deposit);
+        let groups = admission::unpack(twin.values.as_slice()).map(|values| values.len());
+        holds(
+            groups == Some(own) || (mine && groups == Some(all)),
+            RuleBroken::Check(twin.id),
+        )?;
+        let again = facts
+            .checks
+            .get(&(*deposit, twin.id))
+            .is_some_and(|known| known.contains_key(&author));
+        holds(!again, RuleBroken::Already("its check of this twin"))?;
     }
     Ok(())
 }

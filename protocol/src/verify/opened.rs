@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use organtwin_threshold::{PartyId, PieceId, SquashedBlocks};
 
-use super::{Fault, Outcome, Recombine, Recombined, Report, Verdict, short, statement};
+use super::{Fault, Outcome, Recombine, Recombined, Report, Verdict, admission, short, statement};
 use crate::budget;
 use crate::codec::ByteString;
 use crate::digest::Digest;
@@ -57,6 +57,7 @@ pub(super) fn check(
     let (manifest, twins) = manifest(study, list);
     let mut passed = report.check(name("manifest"), manifest);
     passed &= report.check(name("twins"), twins);
+    passed &= report.check(name("admission"), admission::of_study(study, list));
     if study.facts.partials.is_empty() {
         return not_opened(study, list, report);
     }
