@@ -252,8 +252,12 @@ impl Scene {
     }
 
     pub(crate) fn request_batch(&mut self, hospital: PartyId) {
-        let batch = self.batch(hospital);
-        self.say(hospital, Body::BatchRequested { batch }).unwrap();
+        self.prepare(self.batch(hospital));
+    }
+
+    fn prepare(&mut self, batch: Batch) {
+        self.say(batch.hospital, Body::BatchRequested { batch })
+            .unwrap();
         let roster = self.fold.roster().clone();
         self.all_say(|p| Body::BatchPrepared {
             batch,
@@ -274,11 +278,55 @@ impl Scene {
         blob("schema")
     }
 
+    /// Deposits twins, which everyone receives and checks.
     pub(crate) fn deposit(&mut self, hospital: PartyId, count: u8) {
-        let (batch, schema) = (self.batch(hospital), self.schema());
-        let mut twins: Vec<TwinEntry> = (0..count)
+        let (statement, ids) = self.deposit_unchecked(hospital, count);
+        for party in self.parties() {
+            let body = self.check(party, statement, &ids, hospital);
+            self.say(party, body).unwrap();
+        }
+    }
+
+    /// Deposits twins, which everyone receives.
+    pub(crate) fn deposit_unchecked(
+        &mut self,
+        hospital: PartyId,
+        count: u8,
+    ) -> (Digest, Vec<TwinId>) {
+        let batch = self.batch(hospital);
+        let twins = (0..count)
             .map(|number| self.entry(hospital, number))
             .collect();
+        self.deposit_in(batch, twins)
+    }
+
+    /// Asks for another batch, which is prepared.
+    pub(crate) fn request_next_batch(&mut self, hospital: PartyId) {
+        let batch = Batch {
+            number: 1,
+            ..self.batch(hospital)
+        };
+        self.prepare(batch);
+    }
+
+    /// Deposits one more twin in the second batch.
+    pub(crate) fn deposit_unchecked_in_next(&mut self, hospital: PartyId) {
+        let batch = Batch {
+            number: 1,
+            ..self.batch(hospital)
+        };
+        let twin = self.entry(hospital, 15);
+        self.deposit_in(
+            batch,
+            vec![TwinEntry {
+                first_slot: 0,
+                ..twin
+            }],
+        );
+    }
+
+    fn deposit_in(&mut self, batch: Batch, mut twins: Vec<TwinEntry>) -> (Digest, Vec<TwinId>) {
+        let (hospital, schema) = (batch.hospital, self.schema());
         twins.sort_by_key(|t| t.id);
         let mut digests: Vec<Digest> = twins.iter().map(|t| t.digest).collect();
         digests.sort();
@@ -303,10 +351,7 @@ impl Scene {
             )
             .unwrap();
         }
-        for party in self.parties() {
-            let body = self.check(party, statement, &ids, hospital);
-            self.say(party, body).unwrap();
-        }
+        (statement, ids)
     }
 
     /// What an honest party states of twins that are as they should be: made-up values that sum to 0.

@@ -16,7 +16,7 @@ use organtwin_threshold::{ParameterSet, PartyId};
 
 use crate::liar::Lie;
 use crate::network::{Dice, Envelope, Message, Network};
-use crate::party::{Disk, Key, Party, identity};
+use crate::party::{Craft, Disk, Key, Party, identity};
 use crate::research;
 
 /// A consortium in one process.
@@ -29,7 +29,8 @@ pub struct Consortium {
     pub now_ms: u64,
     params: ParameterSet,
     network: Network,
-    patients: BTreeMap<PartyId, Vec<Weights>>,
+    /// What each hospital deposited, in the clear, for comparison.
+    pub patients: BTreeMap<PartyId, Vec<Weights>>,
     seed: u64,
 }
 
@@ -315,6 +316,19 @@ impl Consortium {
                 .values()
                 .all(|p| study::eligible_twins(&p.fold, &p.fold.heads(), &schema).len() == total)
         })
+    }
+
+    /// Lets one hospital deposit more patients in a fresh batch, perhaps crafted, until everyone did what there is
+    /// to do.
+    pub fn deposit_again(&mut self, number: u8, each: usize, craft: Option<Craft>) {
+        self.seed += 1;
+        let mut dice = Dice::new(self.seed ^ 0x7077);
+        let member = self.get(number);
+        member.patients = (0..each).map(|_| patient(&mut dice)).collect();
+        member.craft = craft;
+        member.next_batch += 1;
+        member.deposited = false;
+        self.run(10, |_| false);
     }
 
     /// A small study: one arm, two cuts, k = 2.

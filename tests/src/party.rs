@@ -160,6 +160,7 @@ pub struct Party {
     pub(crate) subseeds_sent: BTreeSet<Batch>,
     pub(crate) squashed: BTreeMap<Digest, SquashedBlocks>,
     pub(crate) deposited: bool,
+    pub(crate) next_batch: u32,
     pub(crate) early: Vec<(PartyId, SessionId, PieceId, [u8; 32])>,
     pub(crate) out: Vec<(PartyId, Message)>,
 }
@@ -210,6 +211,7 @@ impl Party {
             subseeds_sent: BTreeSet::new(),
             squashed: BTreeMap::new(),
             deposited: false,
+            next_batch: 0,
             early: Vec::new(),
             out: Vec::new(),
         }

@@ -226,7 +226,7 @@ impl Party {
         let batch = Batch {
             epoch,
             hospital: self.me,
-            number: u32::from(earlier),
+            number: self.next_batch + u32::from(earlier),
             polynomials,
         };
         if !self
@@ -301,6 +301,14 @@ impl Party {
         Some(subseeds)
     }
 
+    /// The bodies of a combined batch, and a twin's published values.
+    #[must_use]
+    pub fn inputs(&self, deposit: &Deposit) -> Option<(&BatchBodies, Vec<u128>)> {
+        let words = self.blobs.get(&deposit.twin.digest)?.as_chunks::<16>().0;
+        let words = words.iter().map(|word| u128::from_le_bytes(*word));
+        Some((self.bodies.get(&deposit.batch)?, words.collect()))
+    }
+
     /// The values that this party computes of a deposited twin, if its bytes are those of a twin.
     #[must_use]
     pub fn check_values(&self, deposit: &Deposit) -> Option<Vec<AdmissionValue>> {
@@ -371,15 +379,14 @@ impl Party {
         let list = &self.view.twin_lists[&manifest.twins.blob];
         let shards = shard::shards(id, list);
         let shard = &shards[index as usize];
-        let twins = shard.twins.iter().map(|twin| {
-            let deposit = &self.fold.facts().deposits[&(twin.depositor, twin.id)];
-            let words = self.blobs[&twin.digest]
-                .as_chunks::<16>()
-                .0
-                .iter()
-                .map(|word| u128::from_le_bytes(*word));
-            let words: Vec<u128> = words.collect();
-            self.bodies[&deposit.batch]
+        let deposits = &self.fold.facts().deposits;
+        let twins = shard.twins.iter();
+        let twins = twins.map(|twin| {
+            let deposit = &deposits[&(twin.depositor, twin.id)];
+            let (bodies, words) = self
+                .inputs(deposit)
+                .expect("a held twin of a combined batch");
+            bodies
                 .ciphertexts(deposit.first_slot, &words)
                 .expect("slots of the batch")
         });
