@@ -143,12 +143,13 @@ pub(crate) fn tally_known(
                 None => {}
             }
         }
-        let needed = if roster.needs_all() {
-            group.len()
+        let agreed = if roster.needs_all() {
+            // The depositor may contradict, but not speak for a member.
+            let spoken = group.iter().all(|member| !silent.contains(&member));
+            settled(&said, 1).filter(|_| spoken)
         } else {
-            roster.equal_needed()
+            settled(&said, roster.equal_needed())
         };
-        let agreed = settled(&said, needed).filter(|_| !roster.needs_all() || said.len() == 1);
         if let Some(value) = agreed {
             sum = sum.plus(value);
             evidence.extend(minority(&said, &value));

@@ -343,5 +343,5 @@ fn a_statement_of_as_many_twins_as_allowed_fits() {
         let bytes = crate::codec::encode(&body).unwrap().len();
         assert!(bytes + 512 < MAX_STATEMENT_BYTES, "{groups}: {bytes}");
     }
-    assert_eq!((twins_per_statement(3), twins_per_statement(6)), (208, 127));
+    assert_eq!((twins_per_statement(3), twins_per_statement(6)), (208, 128));
 }
