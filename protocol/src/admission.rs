@@ -26,6 +26,8 @@ mod tests;
 pub struct Checked {
     /// The values of its groups in the family's order; of all groups if the depositor states them.
     pub values: Vec<AdmissionValue>,
+    /// The epoch of the statement; only that of the batch's own counts.
+    pub epoch: u32,
     /// The hash of the statement.
     pub hash: Digest,
     /// Its number in the author's feed.
@@ -100,7 +102,12 @@ pub(crate) fn tally_known(
     deposit: &Deposit,
     known: impl Fn(PartyId, u64) -> bool,
 ) -> AdmissionTally {
-    let roster = fold.roster();
+    let Some(roster) = fold.roster_at(deposit.batch.epoch) else {
+        return AdmissionTally {
+            verdict: Admission::Waiting(Vec::new()),
+            evidence: Vec::new(),
+        };
+    };
     let family = roster.committee().family(Family::Quad);
     let depositor = deposit.twin.depositor;
     let stated: BTreeMap<PartyId, &Checked> = fold
@@ -109,7 +116,9 @@ pub(crate) fn tally_known(
         .get(&(deposit.statement, deposit.twin.id))
         .into_iter()
         .flatten()
-        .filter(|(party, checked)| known(**party, checked.seq))
+        .filter(|(party, checked)| {
+            checked.epoch == deposit.batch.epoch && known(**party, checked.seq)
+        })
         .map(|(party, checked)| (*party, checked))
         .collect();
     let mut sum = AdmissionValue::default();

@@ -293,6 +293,8 @@ fn check_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
     for ((depositor, id), deposit) in &facts.deposits {
         if facts.withdrawals.contains_key(&(*depositor, *id))
             || out.local.unfit.contains(&deposit.twin.digest)
+            || deposit.batch.epoch != fold.epoch()
+            || roster.member(me).is_none()
         {
             continue;
         }

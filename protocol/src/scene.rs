@@ -281,8 +281,13 @@ impl Scene {
     /// Deposits twins, which everyone receives and checks.
     pub(crate) fn deposit(&mut self, hospital: PartyId, count: u8) {
         let (statement, ids) = self.deposit_unchecked(hospital, count);
+        self.all_check(statement, &ids, hospital);
+    }
+
+    /// Everyone checks twins that are as they should be.
+    pub(crate) fn all_check(&mut self, statement: Digest, ids: &[TwinId], depositor: PartyId) {
         for party in self.parties() {
-            let body = self.check(party, statement, &ids, hospital);
+            let body = self.check(party, statement, ids, depositor);
             self.say(party, body).unwrap();
         }
     }

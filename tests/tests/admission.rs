@@ -9,7 +9,7 @@ use organtwin_protocol::statement::{Batch, Body};
 use organtwin_protocol::study;
 use organtwin_protocol::twin::{TwinEntry, TwinId};
 use organtwin_tests::consortium::{Consortium, kidney, party};
-use organtwin_tests::liar::Lie;
+use organtwin_tests::liar::deposits::Lie;
 use organtwin_tests::party::Craft;
 use organtwin_threshold::{AdmissionValue, PartyId};
 

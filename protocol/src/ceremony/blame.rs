@@ -170,6 +170,7 @@ pub fn is_disputed(fold: &Fold, session: SessionId, said: &Said) -> bool {
             | Evidence::Unsound { .. } => true,
             Evidence::Equivocation { .. }
             | Evidence::StudyRule { .. }
+            | Evidence::Deposit { .. }
             | Evidence::CeremonyRule { .. }
             | Evidence::Replay { .. } => false,
         })

@@ -405,6 +405,7 @@ impl Facts {
                 for twin in twins {
                     let checked = Checked {
                         values: admission::unpack(twin.values.as_slice()).unwrap_or_default(),
+                        epoch: statement.epoch,
                         hash,
                         seq,
                     };

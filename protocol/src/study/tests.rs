@@ -156,7 +156,8 @@ fn a_manifest_with_a_twin_that_is_not_eligible_is_invalid() {
         twins: vec![entry.clone()],
     };
     let good = body(scene.schema());
-    scene.say(party(1), good).unwrap();
+    let statement = scene.say(party(1), good).unwrap();
+    scene.all_check(statement, &[entry.id], party(1));
     scene
         .say(
             party(2),
@@ -251,7 +252,8 @@ fn where_no_majority_is_guaranteed_every_party_must_have_received_a_twin() {
         batch: scene.batch(party(1)),
         twins: vec![entry.clone()],
     };
-    scene.say(party(1), body).unwrap();
+    let statement = scene.say(party(1), body).unwrap();
+    scene.all_check(statement, &[entry.id], party(1));
     scene
         .say(
             party(2),
