@@ -322,7 +322,7 @@ fn a_crafted_deposit_is_an_encryption_of_what_its_depositor_knows() {
         76,
         Some(|_, w| {
             for (slot, weight) in w.iter_mut().enumerate() {
-                *weight = (slot as i128) << 100 | (slot as i128 % 2 << 20);
+                *weight = (slot as i128) << 100 | ((slot as i128 % 2) << 20);
             }
         }),
     );

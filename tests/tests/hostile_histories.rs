@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use organtwin_protocol::admission;
 use organtwin_protocol::certificate::Certificate;
 use organtwin_protocol::digest::{Digest, ZERO, of_blob};
 use organtwin_protocol::duty::{self, Duty, LocalView};
@@ -12,14 +13,14 @@ use organtwin_protocol::manifest::{
 };
 use organtwin_protocol::roster::Roster;
 use organtwin_protocol::statement::{
-    Batch, Body, GroupDigest, PieceValues, STATEMENT_VERSION, SignedStatement, Statement,
+    Batch, Body, GroupDigest, PieceValues, STATEMENT_VERSION, SignedStatement, Statement, TwinCheck,
 };
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::twin::{TwinEntry, TwinId, TwinList};
 use organtwin_tests::consortium::{party, roster_of};
 use organtwin_tests::decryption::rightful;
 use organtwin_tests::party::identity;
-use organtwin_threshold::{ParameterSet, PartyId, PieceId, SessionId};
+use organtwin_threshold::{AdmissionValue, ParameterSet, PartyId, PieceId, SessionId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -122,6 +123,23 @@ impl History {
             self.honest(other, Body::BatchPrepared { batch, vectors });
             let twins = vec![digest];
             self.honest(other, Body::TwinsReceived { twins });
+        }
+        self.check(hospital, TwinId::from_bytes([hospital.get(); 16]));
+    }
+
+    /// Everyone checks a twin that is as it should be.
+    fn check(&mut self, hospital: PartyId, id: TwinId) {
+        let deposit = self.all.facts().deposits[&(hospital, id)].statement;
+        let roster = self.all.roster().clone();
+        for member in roster.members() {
+            let groups = admission::own_groups(&roster, member.party).count();
+            let values = vec![AdmissionValue::default(); groups];
+            let check = TwinCheck {
+                id,
+                values: admission::pack(&values).into(),
+            };
+            let twins = vec![check];
+            self.honest(member.party, Body::TwinsChecked { deposit, twins });
         }
     }
 

@@ -238,11 +238,11 @@ mod tests {
         for combination in &coefficients.combinations {
             let (r, s) = &combination.apart[0];
             let mut expected = 0u128;
-            for i in 0..block.count {
+            for (i, r) in r.iter().enumerate() {
                 for j in i + 1..block.count {
                     let slots = (block.first + i, block.first + j);
                     if !block.together.contains(&slots) {
-                        let coefficient = r[i].wrapping_mul(s[j]);
+                        let coefficient = r.wrapping_mul(s[j]);
                         let product = left[slots.0].wrapping_mul(right[slots.1]);
                         expected = expected.wrapping_add(coefficient.wrapping_mul(product));
                     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use organtwin_protocol::admission;
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::duty::{self, Duty};
 use organtwin_protocol::shard;
-use organtwin_protocol::statement::{Batch, Body, GroupDigest};
+use organtwin_protocol::statement::{Batch, Body, GroupDigest, TwinCheck};
 use organtwin_protocol::study::Study;
 use organtwin_protocol::tally;
 use organtwin_protocol::twin::{TwinEntry, TwinId};
-use organtwin_threshold::{PartyId, PieceId, SquashedBlocks, recombine};
+use organtwin_threshold::{AdmissionValue, PartyId, PieceId, SquashedBlocks, recombine};
 
 use super::{Ask, Hospital, Letter, TIMEOUT_MS, Waiting};
 use crate::schedules::arithmetic::{self, CELLS, Ciphertext};
@@ -55,6 +56,20 @@ impl Hospital {
             Duty::AcknowledgeTwins(twins) => {
                 let twins = twins.clone();
                 self.state(now_ms, Body::TwinsReceived { twins });
+            }
+            Duty::CheckTwins { deposit, twins, .. } => {
+                // The model's twins are all as they should be: every group's values are 0.
+                let groups = admission::own_groups(self.fold.roster(), self.me).count();
+                let values = admission::pack(&vec![AdmissionValue::default(); groups]);
+                let checks = twins.iter().map(|id| TwinCheck {
+                    id: *id,
+                    values: values.clone().into(),
+                });
+                let body = Body::TwinsChecked {
+                    deposit: *deposit,
+                    twins: checks.collect(),
+                };
+                self.state(now_ms, body);
             }
             Duty::EvaluateShard { manifest, shard } => self.evaluate(now_ms, manifest, *shard),
             Duty::Combine { manifest, shards } => self.combine(now_ms, manifest, shards),
