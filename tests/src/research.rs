@@ -320,7 +320,7 @@ impl Party {
             let subseeds = self.all_subseeds(&deposit.batch)?;
             Checker::hospital(self.fold.roster().committee(), id, subseeds)
         } else {
-            Checker::member(&key.share, id)
+            Checker::member(key.share.as_ref()?, id)
         };
         let (words, rest) = self.blobs[&deposit.twin.digest].as_chunks::<16>();
         let published: Vec<u128> = words

@@ -328,11 +328,8 @@ fn a_crafted_deposit_is_an_encryption_of_what_its_depositor_knows() {
     );
     let deposit = deposits_of(&consortium, 2).remove(0);
     let share = |number: u8| {
-        &consortium.parties[&party(number)]
-            .key
-            .as_ref()
-            .unwrap()
-            .share
+        let key = consortium.parties[&party(number)].key.as_ref();
+        key.unwrap().share.as_ref().unwrap()
     };
     let mut key = vec![0u64; share(1).params().glwe_size()];
     for piece in consortium.roster.committee().pieces() {
@@ -430,6 +427,8 @@ fn a_ciphertext_that_did_not_come_through_input_masks_is_never_an_input() {
         .as_ref()
         .unwrap()
         .share
+        .as_ref()
+        .unwrap()
         .params()
         .glwe_size()
         + 1;
@@ -440,6 +439,8 @@ fn a_ciphertext_that_did_not_come_through_input_masks_is_never_an_input() {
         .as_ref()
         .unwrap()
         .share
+        .as_ref()
+        .unwrap()
         .params()
         .polynomial_size();
     let slots = u32::from(known[0].batch.polynomials) * u32::try_from(polynomial).unwrap() - free;
