@@ -369,7 +369,7 @@ fn two_liars_of_seven_are_both_named_by_the_replay() {
     for (first, second) in [
         (Ceremony::Root(Bits), Ceremony::Root(Bits)),
         (Ceremony::Vector(Rows), Ceremony::Root(Rows)),
-        (Ceremony::SelfTestValues, Ceremony::SelfTestValues),
+        (Ceremony::SelfTestBytes, Ceremony::SelfTestValues),
     ] {
         let mut consortium = consortium(7, 2, &[(2, first.into()), (6, second.into())]);
         assert!(!consortium.make_key());

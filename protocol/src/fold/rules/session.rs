@@ -108,3 +108,6 @@ pub(super) fn certifiable(facts: &Facts, author: PartyId, session: SessionId) ->
         .is_some_and(|said| said.published);
     holds(!published, RuleBroken::Burnt)
 }
+
+#[cfg(test)]
+mod tests;
