@@ -319,7 +319,7 @@ impl Party {
                 let others: Vec<PartyId> = self.others().collect();
                 let (some, rest) = others.split_at(others.len() / 2);
                 let (one, other) = (self.signed(&one), self.signed(&other));
-                self.admit(now_ms, self.me, one.clone());
+                self.admit(now_ms, self.me, &one);
                 for (parties, signed) in [(some, one), (rest, other)] {
                     let message = Message::Statement(signed);
                     self.out
@@ -365,7 +365,7 @@ impl Party {
 
     fn sign_and_tell(&mut self, now_ms: u64, statement: &Statement) {
         let signed = self.signed(statement);
-        self.admit(now_ms, self.me, signed.clone());
+        self.admit(now_ms, self.me, &signed);
         self.tell_all(&Message::Statement(signed));
     }
 
@@ -392,7 +392,7 @@ impl Party {
     /// Takes a message.
     pub fn hear(&mut self, now_ms: u64, from: PartyId, message: Message) {
         match message {
-            Message::Statement(signed) => self.admit(now_ms, from, signed),
+            Message::Statement(signed) => self.admit(now_ms, from, &signed),
             Message::SeedShare(session, piece, secret) => {
                 self.take_any_seed_share(from, session, piece, secret);
             }
@@ -426,10 +426,10 @@ impl Party {
         }
     }
 
-    fn admit(&mut self, now_ms: u64, from: PartyId, signed: SignedStatement) {
+    fn admit(&mut self, now_ms: u64, from: PartyId, signed: &SignedStatement) {
         match self.fold.admit(signed.clone()) {
             Ok(Admitted::Extended(_)) => {
-                self.pass_on(from, &signed);
+                self.pass_on(from, signed);
                 self.local.moved_ms = now_ms;
                 self.resharing.local.moved_ms = now_ms;
                 let studies: Vec<Digest> = self.fold.facts().studies.keys().copied().collect();
