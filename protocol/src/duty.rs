@@ -349,6 +349,10 @@ fn study_duties(study: &Study<'_>, me: PartyId, now_ms: u64, out: &mut Duties<'_
         .as_ref()
         .is_some_and(|a| tally::complete_releasers(study, a).contains(&me));
     if stated && (released || study.facts.rejections.contains_key(&me)) {
+        // What somebody claims to have derived after the opening is named all the same.
+        for evidence in agreed.into_iter().flat_map(|agreed| agreed.minority) {
+            accuse(study.fold(), me, evidence, out);
+        }
         return;
     }
     let local = out.local;
