@@ -3,7 +3,9 @@
 //! The statement key signs what the hospital says; the network key authenticates its connections. They are
 //! separate, each in a file that only its owner can read.
 
-use std::path::PathBuf;
+pub(crate) mod sealed;
+
+use std::path::{Path, PathBuf};
 
 use libp2p::PeerId;
 use libp2p::identity::{Keypair, PublicKey};
@@ -33,6 +35,12 @@ pub enum IdentityError {
     /// Another file of the directory.
     #[error(transparent)]
     Directory(#[from] StartError),
+    /// The keys are sealed, and only the node opens them.
+    #[error("{path} is sealed; only a running node, which knows the passphrase, can use it")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The bytes are no key.
     #[error("{path} holds no usable key; restore it from a backup")]
     Unusable {
@@ -69,18 +77,26 @@ pub fn create(dir: &HospitalDir, config: &Config) -> Result<Keys, IdentityError>
 
 /// Reads a hospital's keys.
 pub fn load(dir: &HospitalDir) -> Result<Keys, IdentityError> {
-    let statement = private_file::load(&dir.identity().join(STATEMENT_KEY))?;
+    let path = dir.identity().join(STATEMENT_KEY);
+    if sealed::is_sealed(dir) {
+        return Err(IdentityError::Sealed { path });
+    }
+    let statement = private_file::load(&path)?;
     let path = dir.identity().join(NETWORK_KEY);
     let mut network: Zeroizing<[u8; 32]> = private_file::load(&path)?;
-    let network = Keypair::ed25519_from_bytes(network.as_mut())
-        .map_err(|_| IdentityError::Unusable { path: path.clone() })?;
     Ok(Keys {
         statement: Identity::from_seed(*statement),
-        network,
+        network: network_key(&mut network, &path)?,
     })
 }
 
-pub(crate) fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+fn network_key(secret: &mut Zeroizing<[u8; 32]>, path: &Path) -> Result<Keypair, IdentityError> {
+    Keypair::ed25519_from_bytes(secret.as_mut()).map_err(|_| IdentityError::Unusable {
+        path: path.to_path_buf(),
+    })
+}
+
+pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -228,7 +244,7 @@ pub fn peer_id(member: &Member) -> Option<PeerId> {
 mod tests {
     use super::*;
 
-    fn hospital(root: &std::path::Path, name: &str) -> (HospitalDir, Keys) {
+    fn hospital(root: &Path, name: &str) -> (HospitalDir, Keys) {
         let dir = HospitalDir::new(root.join(name));
         let keys = create(&dir, &Config::new(name)).unwrap();
         (dir, keys)

@@ -56,6 +56,8 @@ fn wrong_usage_exits_with_two() {
     run(&["no-such-command"]).expect(2);
     run(&["study", "show"]).expect(2);
     run(&["twin", "ingest", "--window", "shoe_size=3", "x"]).expect(2);
+    run(&["twin", "withdraw"]).expect(2);
+    run(&["twin", "withdraw", "x", "--patient", "y"]).expect(2);
 }
 
 #[test]
@@ -310,4 +312,46 @@ fn a_file_that_is_no_transcript_fails_the_audit() {
         .json();
     assert_eq!(report["passed"], false);
     run(&["audit", "verify", "--json", text(&root.path().join("none"))]).expect(3);
+}
+
+#[test]
+fn a_backup_is_made_once_and_restored_with_its_key_only() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = init(root.path(), "a");
+    let (file, key) = (root.path().join("a.backup"), seal_key(&dir));
+    run(&["backup", "--dir", text(&dir), "--out", text(&file)]).expect(0);
+    run(&["backup", "--dir", text(&dir), "--out", text(&file)]).expect(2);
+    let place = root.path().join("b");
+    let restore = |extra: &[&str]| {
+        let mut command = vec!["restore", text(&file), "--dir", text(&place)];
+        command.extend(extra);
+        run(&command)
+    };
+    restore(&[]).expect(2);
+    let other = root.path().join("other.key");
+    std::fs::copy(
+        init(root.path(), "c").join("identity/statement.key"),
+        &other,
+    )
+    .unwrap();
+    let wrong = restore(&["--key-file", text(&other), "--json"]).expect(1);
+    assert!(wrong.json()["message"].as_str().unwrap().contains("wrong"));
+    assert!(!place.exists());
+    restore(&["--key-file", text(&key)]).expect(0);
+    restore(&["--key-file", text(&key)]).expect(2);
+    let name = |dir: &Path| {
+        let invitation = std::fs::read(invite(dir)).unwrap();
+        invitation
+    };
+    assert_eq!(name(&place), name(&dir));
+}
+
+/// Where `organtwin init --key-file` put the key.
+fn seal_key(dir: &Path) -> PathBuf {
+    let config = std::fs::read_to_string(dir.join("organtwin.toml")).unwrap();
+    let line = config
+        .lines()
+        .find(|line| line.starts_with("path = "))
+        .unwrap();
+    dir.join(line.trim_start_matches("path = ").trim_matches('"'))
 }

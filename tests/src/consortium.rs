@@ -270,7 +270,8 @@ impl Consortium {
         }
     }
 
-    fn collect(&mut self, from: PartyId) {
+    /// Puts what a party wants to send under way.
+    pub fn collect(&mut self, from: PartyId) {
         let out = self
             .parties
             .get_mut(&from)

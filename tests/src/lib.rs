@@ -6,6 +6,7 @@
 //! disks and clocks is replaced here.
 
 pub mod consortium;
+pub mod decoders;
 pub mod decryption;
 pub mod keymaking;
 pub mod liar;

@@ -1,8 +1,10 @@
 //! `organtwin bench`: what this machine reaches, and the commands that measure the rest.
 
+mod statements;
 mod view;
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -14,7 +16,7 @@ use organtwin_simulations::naive::Naive;
 use organtwin_simulations::{Features, Schema, encode};
 
 use super::failure::Failure;
-use super::output::{Output, bar, complain};
+use super::output::{Output, bar, complain, table};
 use crate::memory;
 use view::{Against, Bench, Cohort, ELSEWHERE, LinearScore};
 
@@ -36,6 +38,9 @@ pub(super) struct BenchArgs {
     /// Patients of the cohort that is only planned
     #[arg(long, default_value_t = 10_000)]
     plan: usize,
+    /// Measure only how many signed statements are said durably in a second, on the disk of this directory
+    #[arg(long, value_name = "DIR")]
+    statements: Option<PathBuf>,
 }
 
 /// Says on standard error what is measured now; silent with `--json`.
@@ -59,6 +64,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             "--cohorts {few}: a cohort needs at least 20 patients, so that cells can reach k"
         )));
     }
+    if let Some(below) = &args.statements {
+        return appended(args.output, below);
+    }
     let start = Instant::now();
     let steps = Steps {
         output: args.output,
@@ -69,6 +77,30 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Check(format!("the measurement went wrong: {error}")))?;
     args.output
         .show("organtwin.bench/2", &bench, || bench.text());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn appended(output: Output, below: &Path) -> Result<ExitCode, Failure> {
+    let rows = statements::run(below)
+        .map_err(|error| Failure::Environment(format!("{}: {error}", below.display())))?;
+    let view = serde_json::json!({ "statements": rows });
+    output.show("organtwin.bench-of-statements/1", &view, || {
+        let rows = rows.iter().map(|row| {
+            vec![
+                row.at_a_flush.to_string(),
+                format!("{:.0}", row.per_second),
+                if row.at_a_flush == 1 {
+                    String::new()
+                } else {
+                    "1500".into()
+                },
+            ]
+        });
+        table(
+            &["signed statements at a flush", "a second", "to reach"],
+            rows,
+        )
+    });
     Ok(ExitCode::SUCCESS)
 }
 

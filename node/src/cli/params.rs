@@ -1,5 +1,7 @@
 //! `organtwin params`: what a committee costs and how safe it is, from formulas, before anything is made.
 
+mod all;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,7 +9,7 @@ use organtwin_threshold::forecast::{Forecast, forecast};
 use organtwin_threshold::{Committee, ParameterSet, Passive, Security};
 
 use super::failure::Failure;
-use super::output::{Output, bytes, lines};
+use super::output::{self, Output, bytes, lines};
 
 #[derive(Args)]
 pub(super) struct ParamsArgs {
@@ -22,9 +24,31 @@ pub(super) struct ParamsArgs {
     /// Accept n <= 3t: secure against passive cheaters only
     #[arg(long)]
     allow_passive: bool,
+    /// All committees that are offered instead of one
+    #[arg(long, conflicts_with_all = ["parties", "threshold", "allow_passive"])]
+    all: bool,
+    /// The tables of docs/parameters.md, of all committees
+    #[arg(long, conflicts_with_all = ["parties", "threshold", "allow_passive", "all", "json"])]
+    markdown: bool,
 }
 
 pub(super) fn run(args: &ParamsArgs) -> Result<ExitCode, Failure> {
+    let set =
+        ParameterSet::production().map_err(|error| Failure::Environment(error.to_string()))?;
+    if args.markdown || args.all {
+        let all: Vec<Forecast> = all::committees()
+            .map(|committee| forecast(&committee, &set))
+            .collect();
+        if args.markdown {
+            output::say(all::markdown(&all).trim_end());
+        } else {
+            args.output
+                .show("organtwin.params-of-all/1", &all::All::new(&all), || {
+                    all::text(&all)
+                });
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let passive = if args.allow_passive {
         Passive::Allow
     } else {
@@ -32,8 +56,6 @@ pub(super) fn run(args: &ParamsArgs) -> Result<ExitCode, Failure> {
     };
     let committee = Committee::new(args.parties, args.threshold, passive)
         .map_err(|error| Failure::Usage(format!("{error}; --allow-passive accepts n <= 3t")))?;
-    let set =
-        ParameterSet::production().map_err(|error| Failure::Environment(error.to_string()))?;
     let forecast = forecast(&committee, &set);
     args.output
         .show("organtwin.params/1", &forecast, || text(&forecast));

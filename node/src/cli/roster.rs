@@ -178,9 +178,8 @@ impl RosterCommand {
 fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let invitation = identity::load(&dir)
-        .map_err(|error| identity_failure(&error))?
-        .invitation(&config.name);
+    let invitation = identity::sealed::invitation(&dir, &config.name)
+        .map_err(|error| identity_failure(&error))?;
     let text = serde_json::to_vec_pretty(&invitation)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     write_new_file(&args.output, &text)?;
@@ -198,9 +197,8 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
 fn create(args: &CreateArgs) -> Result<(), Failure> {
     let dir = args.common.hospital();
     let config = Config::load(&dir)?;
-    let own = identity::load(&dir)
-        .map_err(|error| identity_failure(&error))?
-        .invitation(&config.name);
+    let own = identity::sealed::invitation(&dir, &config.name)
+        .map_err(|error| identity_failure(&error))?;
     let mut invitations = Vec::new();
     for path in &args.invitations {
         let bytes = read_file(path, MAX_FILE)?;

@@ -224,7 +224,16 @@ impl Node {
             // W4: who certifies a key never publishes the seeds it came from.
             self.secrets()?.own.clear();
         }
-        self.state(body).map(drop)
+        let certified = match &body {
+            Body::KeyCertified { certificate } => Some(certificate.session),
+            _ => None,
+        };
+        let said = self.state(body).map(drop);
+        if let (Err(_), Some(session)) = (&said, certified) {
+            // Given up meanwhile: nobody will ever need this share.
+            keys::erase(&self.dir, session);
+        }
+        said
     }
 
     fn secrets(&mut self) -> Result<&mut Secrets, NodeError> {

@@ -55,7 +55,11 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
     let config = Config::load(&hospital)?;
     let lock = hospital.lock()?;
     let roster = read_roster(&hospital)?;
-    let keys = identity::load(&hospital).map_err(|error| damaged(hospital.identity(), &error))?;
+    let sealing = jobs::keys::sealing_key(&config, &hospital, options.passphrase)?;
+    let keys = identity::sealed::load(&hospital, &sealing).map_err(|error| match error {
+        identity::IdentityError::Directory(error) => error,
+        error => damaged(hospital.identity(), &error),
+    })?;
     let statement_key = keys.statement.public();
     let member = roster
         .members()
@@ -66,7 +70,6 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         what: "this hospital's key is not in the roster; make the roster with this hospital's invitation".into(),
     })?;
     let params = parameters(&hospital, &roster)?;
-    let sealing = jobs::keys::sealing_key(&config, &hospital, options.passphrase)?;
     let store = Store::open(&hospital.db(), &hospital.blobs())
         .map_err(|error| damaged(hospital.db(), &error))?;
     let peers = roster

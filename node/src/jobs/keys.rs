@@ -96,6 +96,13 @@ pub fn save(
     Ok(durable::sync_directory(&dir.key())?)
 }
 
+/// Erases what was kept of a session that was given up before this hospital certified its key.
+pub fn erase(dir: &HospitalDir, session: SessionId) {
+    if let Err(error) = fs::remove_dir_all(session_dir(dir, session)) {
+        tracing::warn!(%error, "the share of a session that was given up was not erased");
+    }
+}
+
 /// Opens this hospital's share of a certified key; `None` if it holds none.
 pub fn load(
     dir: &HospitalDir,
