@@ -212,7 +212,7 @@ impl Request {
 impl Request {
     fn length(&self) -> usize {
         match self {
-            Self::Statements { heads } => 1 + 9 * heads.len(),
+            Self::Statements { heads } => 1 + 41 * heads.len(),
             Self::Blob { .. } => 41,
             Self::Chunk { .. } => 40,
             Self::Private { bytes } => 1 + bytes.len(),
