@@ -132,7 +132,7 @@ mod tests {
         );
         assert_eq!(lie(&|m| m.scenario.0.clear()), ["program"]);
         assert_eq!(
-            lie(&|m| drop(m.twins.per_hospital.pop_first())),
+            lie(&|m| _ = m.twins.per_hospital.pop_first()),
             [""; 0],
             "the number of twins is the protocol's to check"
         );
