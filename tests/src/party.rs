@@ -616,6 +616,19 @@ impl Party {
         said.collect()
     }
 
+    /// The reasons with which changes of the sharing were given up.
+    #[must_use]
+    pub fn give_ups(&self) -> Vec<String> {
+        let said = self
+            .fold
+            .statements()
+            .filter_map(|statement| match statement.body() {
+                Body::EpochAborted { reason, .. } => Some(reason.clone()),
+                _ => None,
+            });
+        said.collect()
+    }
+
     /// The reasons with which sessions were given up.
     #[must_use]
     pub fn aborts(&self) -> Vec<(PartyId, String)> {
