@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod ceremony;
 mod doctor;
+mod epoch;
 mod failure;
 mod hospital;
 mod model;
@@ -58,6 +59,9 @@ enum Command {
     /// Make the joint key
     #[command(subcommand)]
     Ceremony(ceremony::CeremonyCommand),
+    /// Change who shares the key: refresh, a hospital joins, leaves, or comes back
+    #[command(subcommand)]
+    Epoch(epoch::EpochCommand),
     /// Patients in, encrypted twins out
     #[command(subcommand)]
     Twin(twin::TwinCommand),
@@ -117,6 +121,7 @@ impl Command {
             Self::Backup(args) => args.common.output,
             Self::Restore(args) => args.common.output,
             Self::Ceremony(command) => command.output(),
+            Self::Epoch(command) => command.output(),
             Self::Twin(command) => command.output(),
             Self::Study(command) => command.output(),
             Self::Model(command) => command.output(),
@@ -142,6 +147,7 @@ impl Command {
             Self::Backup(args) => backup::backup(&args),
             Self::Restore(args) => backup::restore(&args),
             Self::Ceremony(command) => command.run(),
+            Self::Epoch(command) => command.run(),
             Self::Twin(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Model(command) => command.run(),

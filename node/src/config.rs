@@ -121,6 +121,9 @@ pub struct DirectoryLock {
 pub struct Config {
     /// The hospital's name.
     pub name: String,
+    /// Its number, where the founding roster does not tell: it joined later, or has new keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<u8>,
     /// The consortium's network.
     #[serde(default)]
     pub network: NetworkConfig,
@@ -212,6 +215,7 @@ impl Config {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            party: None,
             network: NetworkConfig::default(),
             api: ApiConfig::default(),
             seal: SealConfig::default(),

@@ -4,6 +4,7 @@ mod ceremony;
 mod checks;
 pub(crate) mod command;
 mod deposits;
+mod epoch;
 mod error;
 mod handle;
 mod intake;

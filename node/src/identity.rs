@@ -174,7 +174,8 @@ impl Invitation {
             .join("-")
     }
 
-    fn member(&self, position: usize) -> Result<Member, InvitationError> {
+    /// The member that the invited hospital becomes under a number.
+    pub fn member(&self, position: usize) -> Result<Member, InvitationError> {
         let wrong = |what| InvitationError::Malformed {
             position,
             name: self.name.chars().take(64).collect(),

@@ -185,6 +185,18 @@ impl Store {
         Ok(())
     }
 
+    /// Removes the statements of a feed from number `from` on: those that lost keys signed beyond the cut.
+    pub fn truncate(&self, author: u8, from: u64) -> Result<(), StoreError> {
+        let range = feed_key(author, from)..=feed_key(author, u64::MAX);
+        for key in self.feeds.range(range).keys() {
+            let key = key.map_err(|source| self.database(source))?;
+            self.feeds
+                .remove(key)
+                .map_err(|source| self.database(source))?;
+        }
+        Ok(())
+    }
+
     /// One statement of a feed.
     pub fn statement(&self, author: u8, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let found = self

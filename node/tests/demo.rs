@@ -4,6 +4,8 @@
 //! The tests take the machine one after the other, since each of them uses all cores.
 
 mod common;
+#[path = "demo/epochs.rs"]
+mod epochs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

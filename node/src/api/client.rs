@@ -11,8 +11,8 @@ use super::runtime::{Runtime, Token};
 use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies};
 use crate::config::HospitalDir;
 use crate::hospital::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, ResultView, StudyRequest, StudySpec,
-    StudyView, TwinsView, WithdrawalReport,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, ResultView,
+    StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::private_file::PrivateFileError;
 
@@ -162,6 +162,16 @@ impl Client {
     /// Consents to a key ceremony.
     pub fn start_ceremony(&self) -> Answer<CeremonyStatus> {
         self.call("POST", "/v1/ceremony", None)
+    }
+
+    /// Where the last change of the consortium stands.
+    pub fn epoch(&self) -> Answer<EpochStatus> {
+        self.get("/v1/epoch")
+    }
+
+    /// Proposes a change of the consortium, or approves it.
+    pub fn change_epoch(&self, request: &EpochRequest) -> Answer<EpochStatus> {
+        self.call("POST", "/v1/epoch", Some(json(request)?))
     }
 
     /// The twins that the node knows of.

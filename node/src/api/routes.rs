@@ -16,8 +16,8 @@ use super::wire::{
     DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput,
 };
 use crate::hospital::{
-    CeremonyStatus, DepositReport, Forecast, NodeHandle, NodeStatus, PreparedTwin, ResultView,
-    StudyRequest, StudyView, TwinsView, WithdrawalReport,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeHandle, NodeStatus,
+    PreparedTwin, ResultView, StudyRequest, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::twins;
 
@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<NodeHandle> {
         .route("/v1/peers/{party}/address", put(locate))
         .route("/v1/roster/signature", post(sign_roster))
         .route("/v1/ceremony", get(ceremony).post(start_ceremony))
+        .route("/v1/epoch", get(epoch).post(change_epoch))
         .route("/v1/twins", get(twins).post(deposit))
         .route("/v1/twins/{id}", delete(withdraw))
         .route("/v1/studies/plan", post(plan))
@@ -77,6 +78,15 @@ async fn ceremony(State(node): State<NodeHandle>) -> Answer<CeremonyStatus> {
 
 async fn start_ceremony(State(node): State<NodeHandle>) -> Answer<CeremonyStatus> {
     Ok(axum::Json(node.ceremony_start().await?))
+}
+
+async fn epoch(State(node): State<NodeHandle>) -> Answer<EpochStatus> {
+    Ok(axum::Json(node.epoch_status().await?))
+}
+
+async fn change_epoch(State(node): State<NodeHandle>, bytes: Bytes) -> Answer<EpochStatus> {
+    let request: EpochRequest = body(&bytes)?;
+    Ok(axum::Json(node.epoch_change(request).await?))
 }
 
 async fn twins(State(node): State<NodeHandle>) -> Answer<TwinsView> {

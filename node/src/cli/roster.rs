@@ -23,6 +23,8 @@ pub(super) enum RosterCommand {
     Invite(InviteArgs),
     /// Make the roster from all invitations; every hospital gives the same files in the same order
     Create(CreateArgs),
+    /// Take over the roster of a consortium that exists already, to join it or to come back with new keys
+    Join(JoinArgs),
     /// Note where another member listens
     Locate(LocateArgs),
     /// Sign the roster through the running node
@@ -59,6 +61,17 @@ pub(super) struct CreateArgs {
     /// One file per hospital; the first becomes party 1
     #[arg(required = true)]
     invitations: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct JoinArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The consortium's founding roster: roster.cbor of any member
+    roster: PathBuf,
+    /// The number that the members give this hospital, or that it had
+    #[arg(long)]
+    party: u8,
 }
 
 #[derive(Args)]
@@ -139,6 +152,7 @@ impl RosterCommand {
         match self {
             Self::Invite(args) => args.common.output,
             Self::Create(args) => args.common.output,
+            Self::Join(args) => args.common.output,
             Self::Locate(args) => args.common.output,
             Self::Sign(common) | Self::Show(common) => common.output,
         }
@@ -148,6 +162,7 @@ impl RosterCommand {
         match self {
             Self::Invite(args) => invite(&args)?,
             Self::Create(args) => create(&args)?,
+            Self::Join(args) => join(&args)?,
             Self::Locate(args) => {
                 args.common.client()?.locate(args.party, &args.address)?;
                 let view = serde_json::json!({ "party": args.party, "address": args.address });
@@ -241,6 +256,39 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
         }
         Err(_) => write_new_file(&path, &bytes)?,
     }
+    let view = RosterView::new(&roster);
+    args.common
+        .output
+        .show("organtwin.roster/1", &view, || view.text());
+    Ok(())
+}
+
+fn join(args: &JoinArgs) -> Result<(), Failure> {
+    let dir = args.common.hospital();
+    let mut config = Config::load(&dir)?;
+    if organtwin_threshold::PartyId::new(args.party).is_none() {
+        return Err(Failure::Usage(format!(
+            "party {}: expected a number from 1 to 16",
+            args.party
+        )));
+    }
+    let bytes = read_file(&args.roster, MAX_FILE)?;
+    let roster = Roster::decode(&bytes).map_err(|error| {
+        Failure::Usage(format!("{}: no roster: {error}", args.roster.display()))
+    })?;
+    let path = dir.roster();
+    match std::fs::read(&path) {
+        Ok(present) if present == bytes => {}
+        Ok(_) => {
+            let what = "there is another roster already; join with a new directory";
+            return Err(Failure::Usage(format!("{}: {what}", path.display())));
+        }
+        Err(_) => write_new_file(&path, &bytes)?,
+    }
+    config.party = Some(args.party);
+    config
+        .save(&dir)
+        .map_err(|error| Failure::Environment(error.to_string()))?;
     let view = RosterView::new(&roster);
     args.common
         .output

@@ -4,8 +4,8 @@ use tokio::sync::oneshot;
 
 use super::error::NodeError;
 use super::view::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
-    StudySpec, StudyView, TwinsView, WithdrawalReport,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, PreparedTwin,
+    ResultView, StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 
 /// Where an answer goes.
@@ -22,6 +22,11 @@ pub(crate) enum Command {
     SignRoster(Reply<()>),
     CeremonyStart(Reply<CeremonyStatus>),
     CeremonyStatus(Reply<CeremonyStatus>),
+    EpochStatus(Reply<EpochStatus>),
+    EpochChange {
+        request: Box<EpochRequest>,
+        reply: Reply<EpochStatus>,
+    },
     Deposit {
         twins: Vec<PreparedTwin>,
         reply: Reply<DepositReport>,

@@ -68,6 +68,12 @@ impl Deposits {
 }
 
 impl Node {
+    /// The key, if this node's share of it is of this epoch.
+    fn key_of(&self, epoch: u32) -> Option<Arc<jobs::keys::KeyRing>> {
+        let key = self.key.clone();
+        key.filter(|key| key.facts.epoch == epoch)
+    }
+
     /// Asks for a batch for these twins; the deposit follows when its masks are there.
     pub(super) fn deposit(
         &mut self,
@@ -83,7 +89,7 @@ impl Node {
             Ok(polynomials) => {
                 let number = u32::try_from(self.own_batches().len()).unwrap_or(u32::MAX);
                 let batch = Batch {
-                    epoch: 0,
+                    epoch: self.fold.epoch(),
                     hospital: self.me,
                     number,
                     polynomials,
@@ -169,7 +175,7 @@ impl Node {
 
     /// Computes this party's vectors of a batch and states their digests.
     pub(super) fn prepare_batch(&mut self, batch: Batch) -> Result<(), NodeError> {
-        let Some(key) = self.key.clone() else {
+        let Some(key) = self.key_of(batch.epoch) else {
             return Ok(());
         };
         let duty = organtwin_protocol::duty::Duty::PrepareBatch(batch);
@@ -192,7 +198,9 @@ impl Node {
 
     /// Sends the batch's hospital the subseeds of this party's pieces.
     pub(super) fn send_subseeds(&mut self, batch: Batch) {
-        let Some(key) = self.key.clone() else { return };
+        let Some(key) = self.key_of(batch.epoch) else {
+            return;
+        };
         if !self.net.connected().contains(&batch.hospital) || !self.deposits.sending.insert(batch) {
             return;
         }
@@ -284,9 +292,13 @@ impl Node {
             vectors: vectors.to_vec(),
         };
         self.local.running.insert(duty.clone());
+        let Some(roster) = self.fold.roster_at(batch.epoch) else {
+            return Ok(());
+        };
         let (store, vectors) = (self.store.clone(), vectors.to_vec());
+        let committee = roster.committee().clone();
         self.compute(
-            move || jobs::deposit::combine(&store, &key, &batch, &vectors),
+            move || jobs::deposit::combine(&store, &key, committee, &batch, &vectors),
             move |node, bodies| {
                 node.deposits.bodies.insert(batch, Arc::new(bodies?));
                 node.local.running.remove(&duty);
@@ -328,6 +340,21 @@ impl Node {
         let Some(key) = self.key.clone() else {
             return Ok(());
         };
+        let epoch = self.fold.epoch();
+        let (waiting, void): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deposits.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.batch.epoch == epoch);
+        self.deposits.waiting = waiting;
+        for Waiting { batch, reply, .. } in void {
+            self.deposits.subseeds.remove(&batch);
+            let _ = reply.send(Err(NodeError::not_ready(
+                "the consortium changed while the deposit was under way",
+                "deposit the same patients again",
+            )));
+        }
+        if key.facts.epoch != epoch {
+            return Ok(());
+        }
         let ready = self.deposits.waiting.iter().position(|waiting| {
             self.local.batches.contains(&waiting.batch)
                 && self.agreed_subseeds(&waiting.batch).is_some()

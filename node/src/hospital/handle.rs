@@ -1,6 +1,7 @@
 //! The asynchronous command surface of a running node.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use organtwin_protocol::roster::{MAX_ROSTER_BYTES, Roster};
 use organtwin_threshold::{ParameterSet, PartyId};
@@ -12,8 +13,8 @@ use super::command::{Command, Reply};
 use super::error::{NodeError, StartError};
 use super::node::{Node, Parts};
 use super::view::{
-    CeremonyStatus, DepositReport, Forecast, NodeStatus, PreparedTwin, ResultView, StudyRequest,
-    StudySpec, StudyView, TwinsView, WithdrawalReport,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, PreparedTwin,
+    ResultView, StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::config::{Config, HospitalDir};
 use crate::store::{Store, durable};
@@ -65,9 +66,11 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         .members()
         .iter()
         .find(|member| member.statement_key == statement_key);
-    let me = member.map(|member| member.party).ok_or_else(|| StartError::Config {
+    // Who joined later, or has new keys, is not in the founding roster; the feeds will tell.
+    let joined = config.party.and_then(PartyId::new);
+    let me = member.map(|member| member.party).or(joined).ok_or_else(|| StartError::Config {
         path: hospital.roster(),
-        what: "this hospital's key is not in the roster; make the roster with this hospital's invitation".into(),
+        what: "this hospital's key is not in the roster; make the roster with this hospital's invitation, or join with `organtwin roster join`".into(),
     })?;
     let params = parameters(&hospital, &roster)?;
     let store = Store::open(&hospital.db(), &hospital.blobs())
@@ -93,6 +96,10 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
     .await?;
     for (party, address) in &config.peers {
         let known = party.parse().ok().and_then(PartyId::new);
+        if known.is_some_and(|party| roster.member(party).is_none()) {
+            // A later member: it is dialled once the feeds have made it one.
+            continue;
+        }
         let dialled = known
             .ok_or_else(|| "no such party".to_owned())
             .and_then(|party| net.dial(party, address));
@@ -116,7 +123,7 @@ pub async fn start(dir: &Path, options: StartOptions) -> Result<RunningNode, Sta
         store,
         net,
         runner,
-        sealing,
+        sealing: Arc::new(sealing),
     };
     let (mut node, applied) = Node::new(parts).map_err(|error| damaged(hospital.db(), &error))?;
     // A wrong passphrase shows here, before anything is said.
@@ -231,6 +238,20 @@ impl NodeHandle {
     /// Where the ceremony stands.
     pub async fn ceremony_status(&self) -> Result<CeremonyStatus, NodeError> {
         self.ask(Command::CeremonyStatus).await
+    }
+
+    /// Where the last change of the consortium stands.
+    pub async fn epoch_status(&self) -> Result<EpochStatus, NodeError> {
+        self.ask(Command::EpochStatus).await
+    }
+
+    /// Proposes a change of the consortium, or approves the very same if it was proposed. Returns at once.
+    pub async fn epoch_change(&self, request: EpochRequest) -> Result<EpochStatus, NodeError> {
+        self.ask(|reply| Command::EpochChange {
+            request: Box::new(request),
+            reply,
+        })
+        .await
     }
 
     /// Encrypts twins towards the joint key and states the deposit. Waits for the input masks of the batches it needs.

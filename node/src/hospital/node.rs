@@ -15,7 +15,7 @@ use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;
 use organtwin_protocol::statement::{Batch, Body, SignedStatement, StatementError};
 use organtwin_simulations::Engine;
-use organtwin_threshold::{PartyId, SealingKey};
+use organtwin_threshold::{PartyId, SealingKey, SessionId};
 use tokio::sync::{mpsc, watch};
 
 use super::ceremony::Runner;
@@ -55,7 +55,8 @@ pub(super) struct Node {
     pub(super) net: Network,
     pub(super) local: LocalView,
     pub(super) ceremony: Runner,
-    pub(super) sealing: SealingKey,
+    pub(super) change: super::epoch::Runner,
+    pub(super) sealing: Arc<SealingKey>,
     pub(super) key: Option<Arc<KeyRing>>,
     pub(super) engine: Option<Arc<Engine>>,
     pub(super) seconds_per_bootstrap: Option<f64>,
@@ -76,6 +77,8 @@ pub(super) struct Node {
     unflushed: bool,
     dirty: bool,
     ticks: u64,
+    /// Who may connect now.
+    pub(super) admitted: Vec<(PartyId, libp2p::PeerId)>,
 }
 
 /// How something went that did not end the node.
@@ -99,7 +102,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) net: Network,
     pub(super) runner: Runner,
-    pub(super) sealing: SealingKey,
+    pub(super) sealing: Arc<SealingKey>,
 }
 
 /// Milliseconds since 1970 by this machine's clock.
@@ -126,37 +129,7 @@ impl Node {
         } = parts;
         let (applies, applied) = mpsc::unbounded_channel();
         let mut fold = Fold::new(roster);
-        let mut stored = BTreeMap::new();
-        let parties: Vec<PartyId> = fold
-            .roster()
-            .members()
-            .iter()
-            .map(|member| member.party)
-            .collect();
-        for party in parties {
-            let length = store.feed_len(party.get())?;
-            for seq in 0..length {
-                let Some(bytes) = store.statement(party.get(), seq)? else {
-                    continue;
-                };
-                let signed: SignedStatement =
-                    codec::decode(&bytes, MAX_SIGNED_BYTES).map_err(|error| {
-                        NodeError::Bug(format!(
-                            "statement {seq} of party {party} in the store: {error}"
-                        ))
-                    })?;
-                if let Err(refusal) = fold.admit(signed) {
-                    return Err(NodeError::Bug(format!(
-                        "statement {seq} of party {party} in the store: {refusal}"
-                    )));
-                }
-            }
-            stored.insert(party, length);
-            // Refused here as they were when they came: the feed ends where it did.
-            for end in ends_of(&store, party)? {
-                drop(fold.admit(end));
-            }
-        }
+        let stored = restore(&mut fold, &store)?;
         let local = LocalView {
             takeover_ms: TAKEOVER_MS,
             blobs: blobs_held(&fold, &store),
@@ -173,6 +146,8 @@ impl Node {
             net,
             local,
             ceremony: runner,
+            change: super::epoch::Runner::new(),
+            admitted: Vec::new(),
             sealing,
             key: None,
             engine: None,
@@ -241,28 +216,63 @@ impl Node {
 
     /// Opens this node's share of the certified key, once there is one.
     pub(super) fn open_key(&mut self) -> Result<(), StartError> {
-        if self.key.is_some() {
-            return Ok(());
-        }
-        let all = self.fold.roster().parties();
-        let certified = self
-            .fold
-            .facts()
-            .certificates
-            .values()
-            .find(|facts| facts.signers.len() == all);
-        let Some(certificate) = certified.map(|facts| facts.certificate.clone()) else {
+        let line = self.fold.line();
+        let (Some((_, ceremony)), Some((epoch, newest))) = (line.first(), line.last()) else {
             return Ok(());
         };
-        match keys::load(&self.dir, &certificate, &self.sealing)? {
+        if self
+            .key
+            .as_ref()
+            .is_some_and(|key| key.certificate == *newest)
+        {
+            return Ok(());
+        }
+        let facts = &self.fold.facts().certificates;
+        let (Some(ceremony), Some(certified)) = (facts.get(ceremony), facts.get(newest)) else {
+            return Ok(());
+        };
+        let (ceremony, epoch) = (ceremony.certificate.session, *epoch);
+        let certificate = certified.certificate.clone();
+        let session = certificate.session;
+        if self.fold.roster().member(self.me).is_none() {
+            if self.key.take().is_some() || keys::has_any_share(&self.dir) {
+                tracing::info!(epoch, "this hospital has left; its share is erased");
+                self.erase_shares(BTreeSet::new())?;
+            }
+            return Ok(());
+        }
+        match keys::load(&self.dir, &certificate, ceremony, &self.sealing)? {
             Some(key) => {
                 self.local.opening_limit = key.opening_limit();
                 self.key = Some(Arc::new(key));
                 tracing::info!(
+                    epoch,
                     "the joint key is certified and this hospital's share of it is open"
                 );
+                // E14: everybody who has to has signed, so earlier shares are of no use any more. Those of a change
+                // that starts from here may still become certified.
+                let certificate = self.key.as_ref().map(|key| key.certificate);
+                let changes = self.fold.facts().changes.values();
+                let mut kept: BTreeSet<SessionId> = changes
+                    .filter(|change| Some(change.change.from) == certificate)
+                    .map(|change| change.session)
+                    .collect();
+                kept.insert(session);
+                self.erase_shares(kept)?;
             }
-            None => self.note_fault("this node holds no share of the certified key".into()),
+            None => self.note_fault(
+                "this node holds no share of the certified key: recover it, see docs/operations.md"
+                    .into(),
+            ),
+        }
+        Ok(())
+    }
+
+    fn erase_shares(&self, kept: BTreeSet<SessionId>) -> Result<(), StartError> {
+        let erased = keys::erase_shares(&self.dir, &kept)
+            .map_err(|source| StartError::io(self.dir.key(), source))?;
+        if erased > 0 {
+            tracing::info!(erased, "old shares of the key are erased");
         }
         Ok(())
     }
@@ -306,6 +316,7 @@ impl Node {
 
     /// Does what is to do now.
     fn advance(&mut self) -> Result<(), NodeError> {
+        self.admit_members();
         if self.reclaim.is_some() {
             return Ok(());
         }
@@ -313,6 +324,8 @@ impl Node {
         self.survive(ceremony)?;
         let blame = self.advance_blame();
         self.survive(blame)?;
+        let change = self.advance_epoch();
+        self.survive(change)?;
         self.open_key().map_err(|error| NodeError::Environment {
             what: error.to_string(),
             source: std::io::ErrorKind::InvalidData.into(),
@@ -420,6 +433,8 @@ impl Node {
                 self.dirty = true;
                 Ok(Verdict::PassOn)
             }
+            // It can be checked once what made its author a member has arrived; the feeds are compared again soon.
+            Err(refusal) if refusal.may_pass() => Ok(Verdict::Keep),
             Err(refusal) => {
                 let (kind, verdict) = match &refusal {
                     Refusal::Equivocation { .. } => ("equivocation", Verdict::PassOn),
@@ -459,7 +474,26 @@ impl Node {
         Ok(())
     }
 
+    /// Removes from the store what a change of a party's keys cut off its feed.
+    pub(super) fn drop_cut_statements(&mut self, party: PartyId) -> Result<(), NodeError> {
+        let kept = self.fold.feed(party).len() as u64;
+        let stored = self.stored.entry(party).or_insert(0);
+        if *stored > kept && cut_before(&self.fold, party, kept) {
+            self.store.truncate(party.get(), kept)?;
+            *stored = kept;
+        }
+        Ok(())
+    }
+
     fn persist_feeds(&mut self) -> Result<(), NodeError> {
+        let parties: Vec<PartyId> = (1..=PartyId::MAX)
+            .filter_map(PartyId::new)
+            .filter(|party| !self.fold.feed(*party).is_empty())
+            .collect();
+        for party in parties {
+            self.drop_cut_statements(party)?;
+            self.stored.entry(party).or_insert(0);
+        }
         for (party, stored) in &mut self.stored {
             let from = usize::try_from(*stored).unwrap_or(usize::MAX);
             for statement in self.fold.feed(*party).iter().skip(from) {
@@ -526,6 +560,7 @@ impl Node {
     pub(super) fn note_progress(&mut self) {
         let now = now_ms();
         self.ceremony.local.moved_ms = now;
+        self.change.local.moved_ms = now;
         for (id, study) in &self.fold.facts().studies {
             let marks = (
                 study.approvals.len(),
@@ -547,6 +582,91 @@ impl Node {
             .map(|(batch, _)| *batch)
             .collect()
     }
+}
+
+/// Admits what the store holds of all feeds and returns their lengths.
+///
+/// A newcomer's statements can be checked only after those that made it a member, in whatever feed these are.
+fn restore(fold: &mut Fold, store: &Store) -> Result<BTreeMap<PartyId, u64>, NodeError> {
+    let mut next: BTreeMap<PartyId, u64> = BTreeMap::new();
+    let mut lengths = BTreeMap::new();
+    for party in (1..=PartyId::MAX).filter_map(PartyId::new) {
+        let length = store.feed_len(party.get())?;
+        if length > 0 {
+            next.insert(party, 0);
+            lengths.insert(party, length);
+        }
+    }
+    loop {
+        let mut moved = false;
+        let mut waits = None;
+        for (party, seq) in &mut next {
+            let length = lengths.get(party).copied().unwrap_or(0);
+            while *seq < length {
+                if let Some(bytes) = store.statement(party.get(), *seq)? {
+                    let signed: SignedStatement =
+                        codec::decode(&bytes, MAX_SIGNED_BYTES).map_err(|error| {
+                            NodeError::Bug(format!(
+                                "statement {seq} of party {party} in the store: {error}"
+                            ))
+                        })?;
+                    match fold.admit(signed) {
+                        Ok(_) => {}
+                        Err(refusal) if refusal.may_pass() => {
+                            waits = Some((*party, *seq, refusal));
+                            break;
+                        }
+                        // What the owner of lost keys said beyond the cut counts for nothing any more.
+                        Err(_) if cut_before(fold, *party, *seq) => {
+                            *seq = length;
+                            break;
+                        }
+                        Err(refusal) => {
+                            return Err(NodeError::Bug(format!(
+                                "statement {seq} of party {party} in the store: {refusal}"
+                            )));
+                        }
+                    }
+                }
+                *seq += 1;
+                moved = true;
+            }
+        }
+        match waits {
+            None => break,
+            Some(_) if moved => {}
+            Some((party, seq, refusal)) => {
+                return Err(NodeError::Bug(format!(
+                    "statement {seq} of party {party} in the store: {refusal}"
+                )));
+            }
+        }
+    }
+    for party in (1..=PartyId::MAX).filter_map(PartyId::new) {
+        // Refused here as they were when they came: the feed ends where it did.
+        for end in ends_of(store, party)? {
+            drop(fold.admit(end));
+        }
+    }
+    for (party, length) in &mut lengths {
+        let kept = fold.feed(*party).len() as u64;
+        if kept < *length && cut_before(fold, *party, kept) {
+            store.truncate(party.get(), kept)?;
+            *length = kept;
+        }
+    }
+    Ok(lengths)
+}
+
+/// Whether a change of this party's keys ended its old feed at or before this number.
+fn cut_before(fold: &Fold, party: PartyId, seq: u64) -> bool {
+    let mut changes = fold.facts().changes.values();
+    changes.any(|change| {
+        change
+            .change
+            .cut
+            .is_some_and(|cut| cut.party == party && seq > cut.seq)
+    })
 }
 
 /// The longest encoding of a signed statement.

@@ -68,6 +68,13 @@ pub(super) enum Private {
         session: SessionId,
         shares: Vec<PieceSecret>,
     },
+    /// "Send me my parcel of this old piece": a new member to an old holder. The answer is for its eyes only.
+    ParcelWanted {
+        #[zeroize(skip)]
+        session: SessionId,
+        #[zeroize(skip)]
+        piece: PieceId,
+    },
     /// Subseeds of an input batch, for its hospital.
     Subseeds {
         #[zeroize(skip)]
@@ -220,7 +227,15 @@ impl Node {
             }
             Request::Blob { hash, offset } => {
                 let store = self.store.clone();
+                // A newcomer asks for the public key by its digest.
+                let key = self.key.as_ref();
+                let public = key.filter(|key| key.facts.key.as_bytes() == &hash);
+                let public = public.map(|key| key.public_file());
                 serve(reply, move || {
+                    if let Some(public) = public {
+                        return super::epoch::part_of(&public, offset)
+                            .unwrap_or(Response::Unavailable);
+                    }
                     match store.blobs().part(&hash, offset, MAX_PART as u64) {
                         Ok(Some((total, bytes))) => Response::Part { total, bytes },
                         _ => Response::Unavailable,
@@ -260,9 +275,13 @@ impl Node {
             }
         };
         match &message {
+            Private::SeedShares { session, shares } if self.change.is(session) => {
+                self.take_epoch_shares(from, *session, shares)
+            }
             Private::SeedShares { session, shares } => {
                 self.take_seed_shares(from, *session, shares)
             }
+            Private::ParcelWanted { session, piece } => Ok(self.give_parcel(from, session, *piece)),
             Private::Subseeds { batch, subseeds } => Ok(self.take_subseeds(from, *batch, subseeds)),
         }
     }
@@ -333,7 +352,12 @@ fn serve(reply: oneshot::Sender<Response>, work: impl FnOnce() -> Response + Sen
     });
 }
 
-async fn fetch_from(net: &Network, holder: PartyId, digest: Digest, most: u64) -> Option<Vec<u8>> {
+pub(super) async fn fetch_from(
+    net: &Network,
+    holder: PartyId,
+    digest: Digest,
+    most: u64,
+) -> Option<Vec<u8>> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let offset = bytes.len() as u64;

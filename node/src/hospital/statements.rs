@@ -51,7 +51,11 @@ impl Node {
 
     /// Signs a statement and writes it, not durably. If the flush fails the node stops, and nobody has seen it.
     fn write_statement(&mut self, body: Body) -> Result<(Digest, Vec<u8>), NodeError> {
-        let epoch = 0;
+        let Some(epoch) = self.fold.speaks_in(self.me) else {
+            return Err(NodeError::Refused(
+                "this hospital is not a member of the consortium, or not yet".into(),
+            ));
+        };
         let statement = self
             .fold
             .compose(self.me, epoch, now_ms(), body)
@@ -60,6 +64,7 @@ impl Node {
             .map_err(|error| NodeError::Bug(format!("signing a statement: {error}")))?;
         let bytes = codec::encode(&signed).map_err(|error| NodeError::Bug(error.to_string()))?;
         let hash = signed.hash();
+        self.drop_cut_statements(self.me)?;
         self.store.append(self.me.get(), statement.seq, &bytes)?;
         self.stored.insert(self.me, statement.seq + 1);
         self.fold

@@ -30,6 +30,10 @@ impl Node {
             Command::SignRoster(reply) => drop(reply.send(self.sign_roster())),
             Command::CeremonyStart(reply) => drop(reply.send(self.join_ceremony())),
             Command::CeremonyStatus(reply) => drop(reply.send(Ok(self.ceremony_status()))),
+            Command::EpochStatus(reply) => drop(reply.send(Ok(self.epoch_status()))),
+            Command::EpochChange { request, reply } => {
+                drop(reply.send(self.change_consortium(*request)));
+            }
             Command::Deposit { twins, reply } => return self.deposit(twins, reply),
             Command::Twins(reply) => drop(reply.send(self.twins())),
             Command::Withdraw { id, reply } => drop(reply.send(self.withdraw(&id))),
@@ -50,10 +54,10 @@ impl Node {
     }
 
     fn locate(&mut self, party: u8, address: &str) -> Result<(), NodeError> {
-        let known = PartyId::new(party)
-            .filter(|party| self.fold.roster().member(*party).is_some() && *party != self.me);
+        // An address may be noted before its party joins: it is dialled once it is a member.
+        let known = PartyId::new(party).filter(|party| *party != self.me);
         let Some(party) = known else {
-            let what = format!("party {party} is not another member of the roster");
+            let what = format!("party {party} is not another party");
             return Err(NodeError::usage(what, "see `organtwin roster show`"));
         };
         self.net.dial(party, address).map_err(|what| {

@@ -265,7 +265,7 @@ impl Node {
         let plan = planning::plan_of(
             &request.study,
             &facts.per_hospital,
-            roster.committee(),
+            self.fold.founding().committee(),
             &circumstances,
         )?;
         let key = self
@@ -569,6 +569,10 @@ impl Node {
         ) else {
             return Ok(());
         };
+        if key.facts.epoch != self.fold.epoch() {
+            // The share of the newest epoch is not open yet.
+            return Ok(());
+        }
         let all = jobs::study::partial(&self.store, &key, &derived)?;
         let (from, count) = (*first_block as usize, *blocks as usize);
         let values: Vec<_> = all
@@ -614,15 +618,19 @@ impl Node {
         let Some(study) = Study::find(&self.fold, &manifest) else {
             return Ok(());
         };
-        let Some(tally) = self
+        let Some(opening) = self
             .local
             .twin_lists
             .get(&study.manifest.twins.blob)
-            .and_then(|list| study.pieces(list))
+            .and_then(|list| study.opening(list))
         else {
             return Ok(());
         };
-        let opened = jobs::study::recombine(&self.store, &key, &derived, &tally.accepted)?;
+        let Some(roster) = self.fold.roster_at(opening.study.epoch) else {
+            return Ok(());
+        };
+        let (committee, accepted) = (roster.committee(), &opening.tally.accepted);
+        let opened = jobs::study::recombine(&self.store, &key, committee, &derived, accepted)?;
         let run = self.studies.entry(manifest).or_default();
         run.times.recombined.get_or_insert_with(now_ms);
         run.opened = Some(opened.clone());

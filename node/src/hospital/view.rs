@@ -135,6 +135,66 @@ pub struct ReplayView {
     pub total: u64,
 }
 
+/// What an operator wants to change in the consortium.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRequest {
+    /// "refresh", "add", "remove" or "recover".
+    pub kind: String,
+    /// Who leaves or comes back with new keys; for "add" the number to take, the next free one if not given.
+    #[serde(default)]
+    pub party: Option<u8>,
+    /// Who joins, or the new keys of who comes back.
+    #[serde(default)]
+    pub invitation: Option<crate::identity::Invitation>,
+    /// The new t; as before if not given.
+    #[serde(default)]
+    pub threshold: Option<u8>,
+    /// Whether n <= 3t is accepted; as before if not given.
+    #[serde(default)]
+    pub allow_passive: Option<bool>,
+}
+
+/// Where the last change of the consortium stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochStatus {
+    /// The newest certified epoch.
+    pub epoch: u32,
+    /// Digest of its certificate, hexadecimal.
+    pub certificate: Option<String>,
+    /// Its members.
+    pub members: Vec<u8>,
+    /// Its t.
+    pub threshold: u8,
+    /// "none", "agreeing", "seeds", "offers", "collecting", "combining", "self_test", "certifying", "done" or "aborted".
+    pub phase: String,
+    /// The changes that are neither certified nor given up.
+    pub open: Vec<ChangeView>,
+    /// Who is waited for.
+    pub waiting_for: Vec<u8>,
+    /// Seconds from the agreement to the certificate, or so far.
+    pub seconds: f64,
+    /// Why it was given up, and by whose fault where that is known.
+    pub fault: Option<String>,
+}
+
+/// A change of the consortium that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// The epoch that it leads to.
+    pub epoch: u32,
+    /// "refresh", "add", "remove" or "recover".
+    pub kind: String,
+    /// Whom it concerns.
+    pub party: Option<u8>,
+    /// The new members.
+    pub members: Vec<u8>,
+    /// The new t.
+    pub threshold: u8,
+    /// Who approved it.
+    pub approved_by: Vec<u8>,
+}
+
 /// One patient's encoded twin, in the clear, on its way into a deposit. Never leaves the node.
 #[derive(Clone)]
 pub struct PreparedTwin {

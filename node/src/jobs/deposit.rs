@@ -6,7 +6,7 @@ use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::statement::{Batch, GroupDigest};
 use organtwin_protocol::twin::{SLOTS_PER_POLYNOMIAL, TwinEntry, TwinId};
 use organtwin_simulations::Schema;
-use organtwin_threshold::{BatchBodies, BatchId, InputPad, PieceId};
+use organtwin_threshold::{BatchBodies, BatchId, Committee, InputPad, PieceId};
 use zeroize::Zeroizing;
 
 use super::JobError;
@@ -57,22 +57,21 @@ pub fn batch_vectors(
     digests.collect()
 }
 
-/// Adds the accepted vectors of all groups to the batch's bodies.
+/// Adds the accepted vectors of all groups to the batch's bodies. `committee` is that of the batch's epoch.
 pub fn combine(
     store: &Store,
     key: &KeyRing,
+    committee: Committee,
     batch: &Batch,
     vectors: &[Digest],
 ) -> Result<BatchBodies, JobError> {
+    let mut info = key.info().clone();
+    info.committee = committee;
     let mut by_group = BTreeMap::new();
     for (group, digest) in vectors.iter().enumerate() {
         by_group.insert(group, blob(store, digest)?);
     }
-    Ok(BatchBodies::combine(
-        key.info(),
-        batch_id(batch),
-        &by_group,
-    )?)
+    Ok(BatchBodies::combine(&info, batch_id(batch), &by_group)?)
 }
 
 /// The subseeds of this party's pieces that its hospital lacks, for that hospital only.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_simulations::{Engine, Plan, ShardOutput, evaluate_shard, finish, measure};
 use organtwin_threshold::{
-    BatchBodies, PartyId, PieceId, SquashedBlocks, recombine as add_pieces, squash,
+    BatchBodies, Committee, PartyId, PieceId, SquashedBlocks, recombine as add_pieces, squash,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -172,15 +172,16 @@ pub fn partial(
         .partial_decrypt(key.share().epoch(), &restore(store, key, derived)?)?)
 }
 
-/// Adds the accepted values of all pieces: one 4-bit number per block.
+/// Adds the accepted values of all pieces: one 4-bit number per block. `committee` is the one that opened.
 pub fn recombine(
     store: &Store,
     key: &KeyRing,
+    committee: &Committee,
     derived: &Derived,
     values: &BTreeMap<PieceId, Vec<u128>>,
 ) -> Result<Vec<u8>, JobError> {
     Ok(add_pieces(
-        key.committee(),
+        committee,
         &restore(store, key, derived)?,
         values,
     )?)
