@@ -167,7 +167,13 @@ fn a_study_proposed_before_the_consortium_changed_is_opened_after_it() {
     }
     let patients = scenarios().join("data/synthea");
     for hospital in &all {
-        hospital.command(&["twin", "ingest", "--limit", "6", text(&patients)]);
+        hospital.command(&[
+            "twin",
+            "ingest",
+            "--limit",
+            "6",
+            text(&patients.join(format!("hospital-{}", hospital.party))),
+        ]);
     }
     all[0].until("24 eligible twins", |hospital| {
         hospital.command(&["status"])["twins_eligible"] == 24
