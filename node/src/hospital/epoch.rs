@@ -33,6 +33,8 @@ pub(super) use parcels::part_of;
 
 /// How long a party that states nothing is waited for.
 const PATIENCE_MS: u64 = 300_000;
+/// How long who has left may still connect.
+const PARTING_MS: u64 = 60_000;
 /// How long a peer that could not take seed shares yet is left alone.
 const RESEND: std::time::Duration = std::time::Duration::from_millis(300);
 
@@ -56,6 +58,8 @@ pub(super) struct Runner {
     started_ms: Option<u64>,
     ended_ms: Option<u64>,
     fault: Option<String>,
+    /// The newest epoch, and since when this process knows of it.
+    entered: (u32, u64),
 }
 
 /// What must not outlive its session.
@@ -85,6 +89,7 @@ impl Runner {
             started_ms: None,
             ended_ms: None,
             fault: None,
+            entered: (0, now_ms()),
         }
     }
 
@@ -99,6 +104,7 @@ impl Runner {
             started_ms: self.started_ms,
             ended_ms: self.ended_ms.or_else(|| Some(now_ms())),
             looked_for: self.looked_for,
+            entered: self.entered,
             ..Self::new()
         };
     }
@@ -113,7 +119,19 @@ impl Node {
             .into_iter()
             .filter(|change| self.fold.change_at(change.change.epoch) == Some(change))
             .map(|change| &change.roster);
-        for roster in std::iter::once(self.fold.roster()).chain(coming) {
+        // Who left hears from the others that it has, so that it erases its share; then it is disconnected.
+        let line = self.fold.line();
+        let before = line.len().checked_sub(2).and_then(|index| line.get(index));
+        let (epoch, since) = self.change.entered;
+        if epoch != self.fold.epoch() {
+            self.change.entered = (self.fold.epoch(), now_ms());
+        }
+        let parting = epoch != self.fold.epoch() || now_ms().saturating_sub(since) < PARTING_MS;
+        let leaving = before
+            .filter(|_| parting)
+            .and_then(|(epoch, _)| self.fold.roster_at(*epoch));
+        let rosters = leaving.into_iter().chain([self.fold.roster()]).chain(coming);
+        for roster in rosters {
             for member in roster.members() {
                 if member.party != self.me
                     && let Some(peer) = crate::identity::peer_id(member)
