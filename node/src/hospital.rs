@@ -8,6 +8,7 @@ mod epoch;
 mod error;
 mod handle;
 mod intake;
+mod log;
 mod node;
 mod peers;
 mod restored;
@@ -20,4 +21,5 @@ mod withdrawal;
 
 pub use error::{NodeError, StartError};
 pub use handle::{NodeHandle, RunningNode, StartOptions, start};
+pub use log::{LogView, ProofView};
 pub use view::*;

@@ -70,6 +70,10 @@ pub enum Tree {
     Jobs,
     /// Party to the signed statements that ended its feed.
     Ends,
+    /// The entries of this node's log, by their number.
+    Log,
+    /// What is known of logs: the checkpoints cosigned for peers, and the last one of this node's own.
+    Logs,
 }
 
 impl Tree {
@@ -80,6 +84,8 @@ impl Tree {
             Self::OwnTwins => "own-twins",
             Self::Jobs => "jobs",
             Self::Ends => "ends",
+            Self::Log => "log",
+            Self::Logs => "logs",
         }
     }
 }

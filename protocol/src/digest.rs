@@ -53,6 +53,8 @@ pub enum Domain {
     CeremonyEcho,
     /// A change of the sharing.
     EpochChange,
+    /// Two statements of one party under one number, as a leaf of a log.
+    Fork,
 }
 
 impl Domain {
@@ -68,6 +70,7 @@ impl Domain {
             Self::Session => "organtwin/1 ceremony session",
             Self::CeremonyEcho => "organtwin/1 ceremony echo",
             Self::EpochChange => "organtwin/1 epoch change",
+            Self::Fork => "organtwin/1 fork",
         }
     }
 }

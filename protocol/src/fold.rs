@@ -485,6 +485,11 @@ impl Fold {
         Ok(statement)
     }
 
+    /// The parties that have a feed, ascending.
+    pub fn parties(&self) -> impl Iterator<Item = PartyId> {
+        self.feeds.keys().copied()
+    }
+
     /// The statements of a party's feed, in order.
     pub fn feed(&self, party: PartyId) -> &[VerifiedStatement] {
         self.feeds

@@ -4,6 +4,7 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroize;
 
 use crate::codec::byte_array;
+use crate::log::note::Text;
 
 byte_array! {
     /// The public half of a party's statement key (Ed25519).
@@ -28,6 +29,17 @@ impl StatementKey {
         };
         let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
         key.verify_strict(&tag.message(bytes), &signature).is_ok()
+    }
+
+    /// Checks a signature over the text of a note; texts have no zero byte, statements with their tag have one.
+    pub(crate) fn verifies_text(&self, text: &str, signature: &[u8]) -> bool {
+        let (Ok(key), Ok(signature)) = (
+            VerifyingKey::from_bytes(self.as_bytes()),
+            ed25519_dalek::Signature::from_slice(signature),
+        ) else {
+            return false;
+        };
+        !text.contains('\0') && key.verify_strict(text.as_bytes(), &signature).is_ok()
     }
 }
 
@@ -61,6 +73,11 @@ impl Identity {
     /// The public half.
     pub fn public(&self) -> StatementKey {
         StatementKey::from_bytes(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs the text of a note as it stands. The type keeps it apart from everything with a tag.
+    pub(crate) fn sign_text(&self, text: &Text) -> Signature {
+        Signature::from_bytes(self.0.sign(text.as_str().as_bytes()).to_bytes())
     }
 
     /// Signs `tag || bytes`.

@@ -22,6 +22,7 @@ pub mod evidence;
 pub mod feed;
 pub mod fold;
 pub mod identity;
+pub mod log;
 pub mod manifest;
 pub mod roster;
 pub mod shard;

@@ -8,8 +8,11 @@ use crate::admission;
 use crate::certificate::Certificate;
 use crate::digest::{self, Digest};
 use crate::duty::{self, Duty, LocalView};
+use crate::feed::FeedHead;
 use crate::fold::{Admitted, Fold, Refusal};
 use crate::identity::Identity;
+use crate::log::checkpoint::Checkpoint;
+use crate::log::{Log, witness};
 use crate::manifest::{Gate, MANIFEST_VERSION, Manifest, ProgramFacts, RowFacts, TwinListFacts};
 use crate::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
 use crate::shard;
@@ -59,8 +62,12 @@ pub(crate) fn raw_roster(n: u8, t: u8) -> RawRoster {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) fold: Fold,
+    /// Party 1's log.
+    pub(crate) log: Log,
+    pub(crate) said: BTreeMap<Digest, SignedStatement>,
     pub(crate) now: u64,
 }
 
@@ -128,12 +135,18 @@ impl StudyStore for Scene {
     fn squashed(&self, _: &Digest) -> Option<Vec<u8>> {
         Some(squashed_bytes())
     }
+
+    fn voided(&self, statement: &FeedHead) -> Option<SignedStatement> {
+        self.said.get(&statement.hash).cloned()
+    }
 }
 
 impl Scene {
     pub(crate) fn new(n: u8, t: u8) -> Self {
         Self {
             fold: Fold::new(Roster::try_from(raw_roster(n, t)).unwrap()),
+            log: Log::default(),
+            said: BTreeMap::new(),
             now: 1000,
         }
     }
@@ -154,7 +167,9 @@ impl Scene {
         let statement = self.fold.compose(author, epoch, self.now, body)?;
         let signed = SignedStatement::sign(&statement, &identity(author)).unwrap();
         let hash = signed.hash();
+        self.said.insert(hash, signed.clone());
         assert_eq!(self.fold.admit(signed)?, Admitted::Extended(vec![hash]));
+        self.log.follow(&self.fold);
         Ok(hash)
     }
 
@@ -590,7 +605,28 @@ impl Scene {
     }
 
     pub(crate) fn transcript(&self, id: Digest) -> Transcript {
-        Transcript::export(&self.fold, Some(id), self).unwrap()
+        self.exported(Some(id))
+    }
+
+    /// The transcript that party 1 exports after all others have cosigned its log.
+    pub(crate) fn exported(&self, subject: Option<Digest>) -> Transcript {
+        let checkpoint = self.checkpoint();
+        Transcript::export(&self.fold, subject, self, &self.log, &checkpoint).unwrap()
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let roster = self.fold.roster();
+        let identities: Vec<_> = self
+            .parties()
+            .into_iter()
+            .map(|p| (p, identity(p)))
+            .collect();
+        let all: Vec<_> = identities
+            .iter()
+            .map(|(p, identity)| (*p, identity))
+            .collect();
+        let (me, others) = all.split_first().unwrap();
+        witness::cosigned_at_once(&self.log, roster, &roster.digest(), *me, others, 1).unwrap()
     }
 
     pub(crate) fn eligible(&self) -> usize {

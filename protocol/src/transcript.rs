@@ -8,8 +8,10 @@ use crate::digest::Digest;
 use crate::evidence::Equivocation;
 use crate::feed::FeedHead;
 use crate::fold::Fold;
+use crate::log::checkpoint::Checkpoint;
+use crate::log::{Entry, Log};
 use crate::roster::Roster;
-use crate::statement::{SignedStatement, VerifiedStatement};
+use crate::statement::SignedStatement;
 use crate::study::Study;
 use crate::twin::TwinList;
 
@@ -30,6 +32,16 @@ pub struct StudyFiles {
     pub squashed: Option<ByteString>,
 }
 
+/// A proof of equivocation and its place in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggedFork {
+    /// The number of its leaf, counted from 0.
+    pub at: u64,
+    /// The proof.
+    pub proof: Equivocation,
+}
+
 /// Everything an auditor needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,12 +52,14 @@ pub struct Transcript {
     pub subject: Option<Digest>,
     /// The roster.
     pub roster: Roster,
-    /// All feeds from their beginning, by author and number.
+    /// The exporting party's log as of now: a checkpoint that it signed and others cosigned.
+    pub checkpoint: String,
+    /// Everything that the exporting party accepted, in the order of acceptance.
     pub statements: Vec<SignedStatement>,
     /// The last statement of every feed.
     pub heads: Vec<FeedHead>,
-    /// Proofs against parties that signed two statements under one number.
-    pub equivocations: Vec<Equivocation>,
+    /// Proofs against parties that signed two statements under one number, in the order of the log.
+    pub equivocations: Vec<LoggedFork>,
     /// The files of all studies with partial decryptions, and of the subject, by manifest.
     pub studies: Vec<StudyFiles>,
 }
@@ -64,13 +78,25 @@ pub enum ExportError {
         "the squashed ciphertexts of study {0} are missing: export on a node that derived them"
     )]
     MissingSquashed(Digest),
+    /// A statement of the log is missing.
+    #[error(
+        "statement {} of party {}, which this log holds, is missing: the store was damaged", .0.seq, .0.party
+    )]
+    MissingStatement(FeedHead),
+    /// The log and the statements are out of step.
+    #[error("the log does not hold what the feeds hold: the store was damaged")]
+    OtherLog,
     /// Something has no encoding.
     #[error(transparent)]
     Codec(#[from] CodecError),
 }
 
-/// Gives the files of a study: its twin list and its squashed ciphertexts, as far as they are held.
+/// Gives what a transcript needs beside the fold, as far as it is held.
 pub trait StudyStore {
+    /// A statement that the log holds and that counts no more, since its author forked.
+    fn voided(&self, _statement: &FeedHead) -> Option<SignedStatement> {
+        None
+    }
     /// The decoded twin list.
     fn twin_list(&self, manifest: &Digest) -> Option<TwinList>;
     /// The squashed ciphertexts that this party derived.
@@ -78,7 +104,8 @@ pub trait StudyStore {
 }
 
 impl Transcript {
-    /// Writes the transcript of one study, or of all.
+    /// Writes the transcript of one study, or of all, with the exporting party's log and a checkpoint of the whole of
+    /// it, which others have cosigned.
     ///
     /// # Errors
     /// [`ExportError`] names what is missing.
@@ -86,6 +113,8 @@ impl Transcript {
         fold: &Fold,
         subject: Option<Digest>,
         store: &dyn StudyStore,
+        log: &Log,
+        checkpoint: &Checkpoint,
     ) -> Result<Self, ExportError> {
         if let Some(id) = subject {
             Study::find(fold, &id).ok_or(ExportError::UnknownStudy(id))?;
@@ -119,17 +148,15 @@ impl Transcript {
                 squashed,
             });
         }
+        let (statements, equivocations) = accepted(fold, store, log)?;
         Ok(Self {
             version: TRANSCRIPT_VERSION,
             subject,
             roster: fold.founding().clone(),
-            statements: fold
-                .statements()
-                .map(VerifiedStatement::signed)
-                .cloned()
-                .collect(),
+            checkpoint: checkpoint.encode(),
+            statements,
             heads: fold.heads(),
-            equivocations: fold.equivocations().map(|(_, _, proof)| proof).collect(),
+            equivocations,
             studies,
         })
     }
@@ -168,4 +195,33 @@ impl Transcript {
     pub fn head(&self, party: PartyId) -> Option<&FeedHead> {
         self.heads.iter().find(|head| head.party == party)
     }
+}
+
+/// What the log holds, in its order.
+fn accepted(
+    fold: &Fold,
+    store: &dyn StudyStore,
+    log: &Log,
+) -> Result<(Vec<SignedStatement>, Vec<LoggedFork>), ExportError> {
+    let (mut statements, mut forks) = (Vec::new(), Vec::new());
+    if !log.news(fold).is_empty() {
+        return Err(ExportError::OtherLog);
+    }
+    for (at, entry) in (0u64..).zip(log.entries()) {
+        match entry {
+            Entry::Fork(proof) => forks.push(LoggedFork {
+                at,
+                proof: (**proof).clone(),
+            }),
+            Entry::Statement(head) => {
+                let index = usize::try_from(head.seq).unwrap_or(usize::MAX);
+                let counts = fold.feed(head.party).get(index);
+                let counts = counts.filter(|statement| statement.hash() == head.hash);
+                let signed = counts.map(|statement| statement.signed().clone());
+                let signed = signed.or_else(|| store.voided(head));
+                statements.push(signed.ok_or(ExportError::MissingStatement(*head))?);
+            }
+        }
+    }
+    Ok((statements, forks))
 }

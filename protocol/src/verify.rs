@@ -10,6 +10,7 @@ mod ceremony;
 mod deposits;
 mod epoch;
 mod feeds;
+mod log;
 mod opened;
 
 use std::collections::BTreeMap;
@@ -176,7 +177,8 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     };
     report.check("encoding", version);
     let mut fold = Fold::new(transcript.roster.clone());
-    feeds::check(transcript, &mut fold, &mut report);
+    let tree = feeds::check(transcript, &mut fold, &mut report);
+    report.check("log", log::check(transcript, &fold, &tree));
     ceremony::check(&fold, &mut report);
     blame::check(&fold, &mut report);
     epoch::check(&fold, &mut report);

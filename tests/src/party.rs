@@ -11,11 +11,13 @@ use organtwin_protocol::duty::LocalView;
 use organtwin_protocol::evidence::Evidence;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
+use organtwin_protocol::log::Log;
+use organtwin_protocol::log::witness::cosigned_at_once;
 use organtwin_protocol::roster::Roster;
 use organtwin_protocol::statement::{
     Batch, Body, STATEMENT_VERSION, SignedStatement, StageName, Statement, VerifiedStatement,
 };
-use organtwin_protocol::transcript::StudyStore;
+use organtwin_protocol::transcript::{ExportError, StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
 use organtwin_simulations::{Engine, Weights};
 use organtwin_threshold::{
@@ -128,6 +130,8 @@ pub struct Party {
     pub me: PartyId,
     /// What it heard.
     pub fold: Fold,
+    /// Its log of that, in the order of acceptance.
+    pub log: Log,
     /// Its deviations, if it is a liar.
     pub liar: Liar,
     /// Its joint key, once certified.
@@ -180,6 +184,7 @@ impl Party {
         Self {
             me,
             fold: Fold::new(roster.clone()),
+            log: Log::default(),
             liar: Liar::default(),
             key: None,
             view: LocalView {
@@ -429,6 +434,7 @@ impl Party {
     fn admit(&mut self, now_ms: u64, from: PartyId, signed: &SignedStatement) {
         match self.fold.admit(signed.clone()) {
             Ok(Admitted::Extended(_)) => {
+                self.log.follow(&self.fold);
                 self.pass_on(from, signed);
                 self.local.moved_ms = now_ms;
                 self.resharing.local.moved_ms = now_ms;
@@ -439,6 +445,7 @@ impl Party {
             }
             Ok(Admitted::Pending | Admitted::Known) => {}
             Err(refusal) => {
+                self.log.follow(&self.fold);
                 if let Refusal::Equivocation { proof, .. } = &refusal {
                     self.pass_on(from, &proof.first);
                     self.pass_on(from, &proof.second);
@@ -446,6 +453,25 @@ impl Party {
                 self.refused.push((from, refusal));
             }
         }
+    }
+
+    /// The transcript that it exports after all other members have cosigned its log.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn transcript(&self, subject: Option<Digest>) -> Result<Transcript, ExportError> {
+        let (roster, consortium) = (self.fold.roster(), self.fold.founding().digest());
+        let others = roster.members().iter().map(|member| member.party);
+        let others: Vec<_> = others
+            .filter(|party| *party != self.me)
+            .map(|party| (party, identity(party)))
+            .collect();
+        let others: Vec<_> = others.iter().map(|(p, identity)| (*p, identity)).collect();
+        let own = identity(self.me);
+        let me = (self.me, &own);
+        let checkpoint = cosigned_at_once(&self.log, roster, &consortium, me, &others, 1)
+            .expect("members of the roster");
+        Transcript::export(&self.fold, subject, self, &self.log, &checkpoint)
     }
 
     /// Passes on what came from its author, so that nobody hears something else than the others for long.

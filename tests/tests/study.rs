@@ -4,7 +4,6 @@ use organtwin_protocol::digest::Digest;
 use organtwin_protocol::evidence::Evidence;
 use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::Study;
-use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify;
 use organtwin_tests::consortium::{Consortium, party};
 use organtwin_tests::liar::{Lie, decryption, deposits, evaluation};
@@ -53,10 +52,7 @@ fn an_opened_study_equals_the_clear_and_its_transcript_passes_the_audit() {
         assert!(accused(&mut consortium, 0).is_empty());
         let bytes = {
             let party = &consortium.parties[&party(1)];
-            Transcript::export(&party.fold, Some(id), party)
-                .unwrap()
-                .encode()
-                .unwrap()
+            party.transcript(Some(id)).unwrap().encode().unwrap()
         };
         let report = verify::verify_bytes(&bytes);
         assert!(

@@ -11,7 +11,8 @@ use super::runtime::{Runtime, Token};
 use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies};
 use crate::config::HospitalDir;
 use crate::hospital::{
-    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, ResultView,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, LogView, NodeStatus,
+    ProofView, ResultView,
     StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::private_file::PrivateFileError;
@@ -248,6 +249,21 @@ impl Client {
             &format!("/v1/studies/{}/transcript", segment(id)),
             None,
         )
+    }
+
+    /// The node's log.
+    pub fn log(&self) -> Answer<LogView> {
+        self.get("/v1/log")
+    }
+
+    /// A proof that a statement is in the node's log.
+    pub fn prove_statement(&self, party: u8, number: u64) -> Answer<ProofView> {
+        self.get(&format!("/v1/log/statements/{party}/{number}"))
+    }
+
+    /// A proof that the node's log extends its first `size` entries.
+    pub fn prove_extension(&self, size: u64) -> Answer<ProofView> {
+        self.get(&format!("/v1/log/extensions/{size}"))
     }
 
     /// Ends the node.

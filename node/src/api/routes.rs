@@ -16,8 +16,9 @@ use super::wire::{
     DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRequest, Studies, TwinInput,
 };
 use crate::hospital::{
-    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeHandle, NodeStatus,
-    PreparedTwin, ResultView, StudyRequest, StudyView, TwinsView, WithdrawalReport,
+    CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, LogView, NodeHandle,
+    NodeStatus, PreparedTwin, ProofView, ResultView, StudyRequest, StudyView, TwinsView,
+    WithdrawalReport,
 };
 use crate::twins;
 
@@ -44,6 +45,9 @@ pub(super) fn routes() -> Router<NodeHandle> {
         .route("/v1/studies/{id}/rejection", post(reject))
         .route("/v1/studies/{id}/result", get(result))
         .route("/v1/studies/{id}/transcript", get(transcript))
+        .route("/v1/log", get(log))
+        .route("/v1/log/statements/{party}/{number}", get(prove_statement))
+        .route("/v1/log/extensions/{size}", get(prove_extension))
         .route("/v1/shutdown", post(shutdown))
 }
 
@@ -207,6 +211,24 @@ async fn transcript(
 ) -> Result<impl IntoResponse, Problem> {
     let bytes = node.transcript(id).await?;
     Ok(([(header::CONTENT_TYPE, "application/cbor")], bytes))
+}
+
+async fn log(State(node): State<NodeHandle>) -> Answer<LogView> {
+    Ok(axum::Json(node.log().await?))
+}
+
+async fn prove_statement(
+    State(node): State<NodeHandle>,
+    Path((party, number)): Path<(u8, u64)>,
+) -> Answer<ProofView> {
+    Ok(axum::Json(node.prove_statement(party, number).await?))
+}
+
+async fn prove_extension(
+    State(node): State<NodeHandle>,
+    Path(size): Path<u64>,
+) -> Answer<ProofView> {
+    Ok(axum::Json(node.prove_extension(size).await?))
 }
 
 async fn shutdown(State(node): State<NodeHandle>) -> Result<StatusCode, Problem> {

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::error::NodeError;
+use super::log::{LogView, ProofView};
 use super::view::{
     CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, PreparedTwin,
     ResultView, StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
@@ -65,6 +66,16 @@ pub(crate) enum Command {
     Transcript {
         id: String,
         reply: Reply<Vec<u8>>,
+    },
+    Log(Reply<LogView>),
+    ProveStatement {
+        party: u8,
+        number: u64,
+        reply: Reply<ProofView>,
+    },
+    ProveExtension {
+        size: u64,
+        reply: Reply<ProofView>,
     },
     Shutdown(Reply<()>),
 }

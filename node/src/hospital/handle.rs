@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::ceremony::Runner;
 use super::command::{Command, Reply};
 use super::error::{NodeError, StartError};
+use super::log::{LogView, ProofView};
 use super::node::{Node, Parts};
 use super::view::{
     CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, NodeStatus, PreparedTwin,
@@ -315,6 +316,27 @@ impl NodeHandle {
     /// The study's transcript file.
     pub async fn transcript(&self, id: String) -> Result<Vec<u8>, NodeError> {
         self.ask(|reply| Command::Transcript { id, reply }).await
+    }
+
+    /// The node's log of what it accepted.
+    pub async fn log(&self) -> Result<LogView, NodeError> {
+        self.ask(Command::Log).await
+    }
+
+    /// Proves that a statement is in the log.
+    pub async fn prove_statement(&self, party: u8, number: u64) -> Result<ProofView, NodeError> {
+        self.ask(|reply| Command::ProveStatement {
+            party,
+            number,
+            reply,
+        })
+        .await
+    }
+
+    /// Proves that the log extends its first `size` entries.
+    pub async fn prove_extension(&self, size: u64) -> Result<ProofView, NodeError> {
+        self.ask(|reply| Command::ProveExtension { size, reply })
+            .await
     }
 
     /// Ends the loop after what is being written is on disk.

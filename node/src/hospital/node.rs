@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use organtwin_protocol::codec;
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::duty::{self, Duty, LocalView};
+use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;
@@ -23,6 +24,7 @@ use super::command::Command;
 use super::deposits::Deposits;
 use super::error::{NodeError, StartError};
 use super::intake::Intake;
+use super::log::{self, Keeper};
 use super::peers::Fetches;
 use super::restored::Reclaim;
 use super::studies::StudyRun;
@@ -69,10 +71,10 @@ pub(super) struct Node {
     pub(super) faults: Vec<String>,
     /// Set while a restored node does not know yet what it has said.
     pub(super) reclaim: Option<Reclaim>,
-    intake: Intake,
+    pub(super) intake: Intake,
     quiet: Quiet,
     applies: mpsc::UnboundedSender<Apply>,
-    pub(super) stored: BTreeMap<PartyId, u64>,
+    pub(super) keeper: Keeper,
     /// Whether peers' statements wait for the disk. Their authors keep them too, so they need not be durable at once.
     unflushed: bool,
     dirty: bool,
@@ -129,7 +131,7 @@ impl Node {
         } = parts;
         let (applies, applied) = mpsc::unbounded_channel();
         let mut fold = Fold::new(roster);
-        let stored = restore(&mut fold, &store)?;
+        let keeper = log::restore(&store, &mut fold)?;
         let local = LocalView {
             takeover_ms: TAKEOVER_MS,
             blobs: blobs_held(&fold, &store),
@@ -161,8 +163,8 @@ impl Node {
             reclaim,
             intake: Intake::default(),
             quiet: Quiet::default(),
+            keeper,
             applies,
-            stored,
             unflushed: false,
             dirty: true,
             ticks: 0,
@@ -296,6 +298,7 @@ impl Node {
         if std::mem::take(&mut self.unflushed) {
             self.store.flush()?;
         }
+        self.tick_log(self.ticks);
         if self.ticks.is_multiple_of(COMPARE_EVERY) {
             let connected: Vec<PartyId> = self.net.connected().into_iter().collect();
             let turn = usize::try_from(self.ticks / COMPARE_EVERY).unwrap_or(0);
@@ -448,6 +451,8 @@ impl Node {
                     _ => ("statement out of order or against a rule", Verdict::Keep),
                 };
                 if let Refusal::Equivocation { author, seq, .. } = &refusal {
+                    self.persist_feeds()?;
+                    self.unflushed = true;
                     self.note_fault(format!(
                         "party {author}: signed two statements under number {seq}"
                     ));
@@ -463,45 +468,13 @@ impl Node {
 
     /// Keeps what ended feeds: without it the node would take them to go on after a restart.
     fn persist_ends(&mut self) -> Result<(), NodeError> {
-        for party in self.stored.keys() {
-            let end: Vec<SignedStatement> = self.fold.end(*party).cloned().collect();
-            if !end.is_empty() && end != ends_of(&self.store, *party)? {
+        let parties: Vec<PartyId> = self.fold.parties().collect();
+        for party in parties {
+            let end: Vec<SignedStatement> = self.fold.end(party).cloned().collect();
+            if !end.is_empty() && end != ends_of(&self.store, party)? {
                 self.store.put(Tree::Ends, &[party.get()], &end)?;
                 self.unflushed = true;
                 self.dirty = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes from the store what a change of a party's keys cut off its feed.
-    pub(super) fn drop_cut_statements(&mut self, party: PartyId) -> Result<(), NodeError> {
-        let kept = self.fold.feed(party).len() as u64;
-        let stored = self.stored.entry(party).or_insert(0);
-        if *stored > kept && cut_before(&self.fold, party, kept) {
-            self.store.truncate(party.get(), kept)?;
-            *stored = kept;
-        }
-        Ok(())
-    }
-
-    fn persist_feeds(&mut self) -> Result<(), NodeError> {
-        let parties: Vec<PartyId> = (1..=PartyId::MAX)
-            .filter_map(PartyId::new)
-            .filter(|party| !self.fold.feed(*party).is_empty())
-            .collect();
-        for party in parties {
-            self.drop_cut_statements(party)?;
-            self.stored.entry(party).or_insert(0);
-        }
-        for (party, stored) in &mut self.stored {
-            let from = usize::try_from(*stored).unwrap_or(usize::MAX);
-            for statement in self.fold.feed(*party).iter().skip(from) {
-                let bytes = codec::encode(statement.signed())
-                    .map_err(|error| NodeError::Bug(error.to_string()))?;
-                self.store.append(party.get(), *stored, &bytes)?;
-                *stored += 1;
-                self.intake.taken(*party, bytes.len());
             }
         }
         Ok(())
@@ -673,7 +646,7 @@ fn cut_before(fold: &Fold, party: PartyId, seq: u64) -> bool {
 const MAX_SIGNED_BYTES: usize = crate::net::codec::MAX_STATEMENT;
 
 /// What ended a party's feed, as the store keeps it.
-fn ends_of(store: &Store, party: PartyId) -> Result<Vec<SignedStatement>, NodeError> {
+pub(super) fn ends_of(store: &Store, party: PartyId) -> Result<Vec<SignedStatement>, NodeError> {
     Ok(store.get(Tree::Ends, &[party.get()])?.unwrap_or_default())
 }
 

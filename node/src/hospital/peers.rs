@@ -261,6 +261,10 @@ impl Node {
                 let answer = self.take_private(from, &bytes)?;
                 let _ = reply.send(answer);
             }
+            Request::Cosign { bytes } => {
+                let answer = self.cosign(from, &bytes)?;
+                let _ = reply.send(answer);
+            }
         }
         Ok(())
     }

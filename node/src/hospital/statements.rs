@@ -2,6 +2,7 @@
 
 use organtwin_protocol::codec;
 use organtwin_protocol::digest::Digest;
+use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::statement::{Body, SignedStatement};
 
 use super::error::NodeError;
@@ -66,7 +67,11 @@ impl Node {
         let hash = signed.hash();
         self.drop_cut_statements(self.me)?;
         self.store.append(self.me.get(), statement.seq, &bytes)?;
-        self.stored.insert(self.me, statement.seq + 1);
+        self.log_own(FeedHead {
+            party: self.me,
+            seq: statement.seq,
+            hash,
+        })?;
         self.fold
             .admit(signed)
             .map_err(|refusal| NodeError::Bug(format!("own statement refused: {refusal}")))?;

@@ -47,7 +47,16 @@ impl Node {
                 drop(reply.send(view));
             }
             Command::Outcome { id, reply } => drop(reply.send(self.outcome(&id))),
-            Command::Transcript { id, reply } => drop(reply.send(self.transcript(&id))),
+            Command::Transcript { id, reply } => self.transcript(id, reply),
+            Command::Log(reply) => drop(reply.send(self.log_view())),
+            Command::ProveStatement {
+                party,
+                number,
+                reply,
+            } => drop(reply.send(self.prove_statement(party, number))),
+            Command::ProveExtension { size, reply } => {
+                drop(reply.send(self.prove_extension(size)));
+            }
             Command::Shutdown(reply) => drop(reply.send(Ok(()))),
         }
         Ok(())

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use organtwin_protocol::codec;
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::duty::{self, Duty};
+use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::manifest::{MANIFEST_VERSION, Manifest, TwinListFacts};
 use organtwin_protocol::shard::shards;
-use organtwin_protocol::statement::Body;
+use organtwin_protocol::statement::{Body, SignedStatement};
 use organtwin_protocol::study::{self, Study};
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::TwinList;
@@ -23,11 +25,15 @@ use super::node::{Node, now_ms};
 use super::view::{Forecast, ResultView, StudyRequest};
 use crate::jobs::study::{Derived, Stage, TwinInput};
 use crate::jobs::{self, JobError};
+use crate::net::codec::MAX_STATEMENT;
 use crate::planning::{self, PlanningError};
 use crate::store::{StoreError, Tree};
 
 /// How long a study may be opened when its proposer does not say.
 const DEFAULT_LIFETIME_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How often an export looks whether the log is cosigned, and how long it waits in between.
+const EXPORT_TRIES: u32 = 40;
+const EXPORT_WAIT: std::time::Duration = std::time::Duration::from_millis(150);
 /// The longest lifetime of a study.
 const LONGEST_LIFETIME_MS: u64 = 366 * 24 * 3600 * 1000;
 
@@ -675,12 +681,39 @@ impl Node {
         })
     }
 
-    /// The transcript of a study.
-    pub(super) fn transcript(&self, id: &str) -> Result<Vec<u8>, NodeError> {
+    /// The transcript of a study, once t peers have cosigned this node's log as it is now, or could not be reached in
+    /// time; an auditor sees which.
+    pub(super) fn transcript(&mut self, id: String, reply: Reply<Vec<u8>>) {
+        self.transcript_within(id, reply, EXPORT_TRIES);
+    }
+
+    fn transcript_within(&mut self, id: String, reply: Reply<Vec<u8>>, tries: u32) {
+        if tries == 0 || self.is_cosigned() || self.study_id(&id).is_err() {
+            let _ = reply.send(self.transcript_now(&id));
+            return;
+        }
+        if let Err(error) = self.ask_cosignatures() {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        let applies = self.applies();
+        tokio::spawn(async move {
+            tokio::time::sleep(EXPORT_WAIT).await;
+            let _ = applies.send(Box::new(move |node| {
+                node.transcript_within(id, reply, tries - 1);
+                Ok(())
+            }));
+        });
+    }
+
+    fn transcript_now(&mut self, id: &str) -> Result<Vec<u8>, NodeError> {
         let id = self.study_id(id)?;
-        let transcript = Transcript::export(&self.fold, Some(id), self).map_err(|error| {
-            NodeError::not_ready(error.to_string(), "export when the study has ended here")
-        })?;
+        let checkpoint = self.newest()?;
+        let log = &self.keeper.log;
+        let transcript =
+            Transcript::export(&self.fold, Some(id), self, log, &checkpoint).map_err(|error| {
+                NodeError::not_ready(error.to_string(), "export when the study has ended here")
+            })?;
         transcript
             .encode()
             .map_err(|error| NodeError::Bug(error.to_string()))
@@ -724,6 +757,13 @@ impl StudyStore for Node {
             .get(derived.blob.as_bytes())
             .ok()
             .flatten()
+    }
+
+    fn voided(&self, statement: &FeedHead) -> Option<SignedStatement> {
+        let bytes = self.store.statement(statement.party.get(), statement.seq);
+        let bytes = bytes.ok().flatten()?;
+        let signed: SignedStatement = codec::decode(&bytes, MAX_STATEMENT).ok()?;
+        (signed.hash() == statement.hash).then_some(signed)
     }
 }
 

@@ -54,6 +54,11 @@ pub enum Request {
         /// Its encoding, wiped when dropped.
         bytes: Zeroizing<Vec<u8>>,
     },
+    /// A checkpoint to cosign, with the proof that it extends what the peer cosigned last.
+    Cosign {
+        /// The request as C2SP tlog-witness writes it.
+        bytes: Vec<u8>,
+    },
 }
 
 impl std::fmt::Debug for Request {
@@ -68,6 +73,7 @@ impl std::fmt::Debug for Request {
                 ..
             } => write!(f, "Chunk({stage}/{group}/{chunk})"),
             Self::Private { bytes } => write!(f, "Private({} bytes)", bytes.len()),
+            Self::Cosign { bytes } => write!(f, "Cosign({} bytes)", bytes.len()),
         }
     }
 }
@@ -86,6 +92,10 @@ pub enum Response {
     },
     /// A chunk.
     Chunk(Vec<u8>),
+    /// The signature line under a checkpoint.
+    Cosigned(Vec<u8>),
+    /// The size up to which this node has cosigned the peer's log.
+    OtherSize(u64),
     /// The private message is taken.
     Taken,
     /// Not here, or not yet: ask again later or elsewhere.
@@ -164,6 +174,10 @@ impl Request {
                 out.push(4);
                 out.extend_from_slice(bytes);
             }
+            Self::Cosign { bytes } => {
+                out.push(5);
+                out.extend_from_slice(bytes);
+            }
         }
         out
     }
@@ -202,6 +216,9 @@ impl Request {
             [4] => Self::Private {
                 bytes: Zeroizing::new(reader.rest()),
             },
+            [5] => Self::Cosign {
+                bytes: reader.rest(),
+            },
             _ => return Err(malformed("unknown kind of request")),
         };
         reader.end()?;
@@ -222,7 +239,7 @@ impl Request {
     /// Bytes of content, for the count of what was sent.
     pub(super) fn payload(&self) -> usize {
         match self {
-            Self::Private { bytes } => bytes.len(),
+            Self::Private { bytes } | Self::Cosign { bytes } => bytes.len(),
             Self::Statements { .. } | Self::Blob { .. } | Self::Chunk { .. } => 48,
         }
     }
@@ -233,7 +250,8 @@ impl Response {
     pub(super) fn payload(&self) -> usize {
         match self {
             Self::Statements(statements) => statements.iter().map(Vec::len).sum(),
-            Self::Part { bytes, .. } | Self::Chunk(bytes) => bytes.len(),
+            Self::Part { bytes, .. } | Self::Chunk(bytes) | Self::Cosigned(bytes) => bytes.len(),
+            Self::OtherSize(_) => 8,
             Self::Taken | Self::Unavailable | Self::Refused => 1,
         }
     }
@@ -269,6 +287,17 @@ impl Response {
             Self::Taken => vec![4],
             Self::Unavailable => vec![5],
             Self::Refused => vec![6],
+            Self::Cosigned(bytes) => {
+                let mut out = Vec::with_capacity(1 + bytes.len());
+                out.push(7);
+                out.extend_from_slice(bytes);
+                out
+            }
+            Self::OtherSize(size) => {
+                let mut out = vec![8];
+                out.extend_from_slice(&size.to_le_bytes());
+                out
+            }
         }
     }
 
@@ -296,6 +325,8 @@ impl Response {
             [4] => Self::Taken,
             [5] => Self::Unavailable,
             [6] => Self::Refused,
+            [7] => Self::Cosigned(reader.rest()),
+            [8] => Self::OtherSize(u64::from_le_bytes(reader.array()?)),
             _ => return Err(malformed("unknown kind of answer")),
         };
         reader.end()?;
@@ -457,6 +488,9 @@ mod tests {
             Request::Private {
                 bytes: vec![1, 2, 3].into(),
             },
+            Request::Cosign {
+                bytes: vec![4, 5, 6],
+            },
         ]
     }
 
@@ -472,6 +506,8 @@ mod tests {
                 bytes: vec![0; 5],
             },
             Response::Chunk(vec![9; 9]),
+            Response::Cosigned(vec![8; 8]),
+            Response::OtherSize(70_000),
             Response::Taken,
             Response::Unavailable,
             Response::Refused,

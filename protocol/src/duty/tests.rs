@@ -226,7 +226,7 @@ fn nobody_releases_when_a_single_condition_fails() {
     let with = |change: &dyn Fn(&mut Scene)| {
         let mut changed = Scene {
             fold: scene.fold.clone(),
-            now: scene.now,
+            ..scene.clone()
         };
         change(&mut changed);
         changed
@@ -347,7 +347,7 @@ fn a_release_continues_where_it_stopped_and_its_body_is_checked_again() {
     );
     let mut short = Scene {
         fold: scene.fold.clone(),
-        now: scene.now,
+        ..scene.clone()
     };
     short.reject(id, 2);
     assert_eq!(

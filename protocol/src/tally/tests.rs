@@ -132,7 +132,7 @@ fn where_no_majority_is_guaranteed_all_holders_must_agree_and_a_pair_is_named() 
     assert_eq!(pieces_of(&scene, id).accepted.len(), 1);
     let mut honest = Scene {
         fold: scene.fold.clone(),
-        now: scene.now,
+        ..scene.clone()
     };
     honest.release(id, 3, piece_values);
     assert!(pieces_of(&honest, id).complete);
@@ -325,7 +325,7 @@ fn a_partial_decryption_that_arrives_before_what_it_cites_waits_and_accuses_nobo
     }
     let late = Scene {
         fold: late,
-        now: scene.now,
+        ..scene.clone()
     };
     let tally = pieces_of(&late, id);
     assert_eq!(

@@ -5,18 +5,26 @@ use std::collections::BTreeSet;
 use super::{Fault, Report, Verdict, short};
 use crate::codec;
 use crate::feed::FeedHead;
-use crate::fold::{Admitted, Fold, Knowledge, Refusal};
-use crate::statement::{Body, MAX_STATEMENT_BYTES, SignedStatement, Statement, StatementError};
-use crate::transcript::Transcript;
+use crate::fold::{Admitted, Fold, Refusal};
+use crate::log::{Entry, Tree};
+use crate::statement::{Body, MAX_STATEMENT_BYTES, SignedStatement, Statement, VerifiedStatement};
+use crate::transcript::{LoggedFork, Transcript};
 
-/// Replays the statements into the fold and checks what they show.
-pub(super) fn check(transcript: &Transcript, fold: &mut Fold, report: &mut Report) {
-    let (signatures, feeds) = replay(transcript, fold);
+/// Replays what was accepted into the fold and checks what it shows; returns the leaves of the log.
+pub(super) fn check(transcript: &Transcript, fold: &mut Fold, report: &mut Report) -> Tree {
+    let mut replay = Replay {
+        fold,
+        tree: Tree::default(),
+        leaves: BTreeSet::new(),
+    };
+    let (signatures, feeds, forks) = replay.run(transcript);
+    let Replay { tree, leaves, .. } = replay;
     report.check("signatures", signatures);
     report.check("feeds", feeds);
-    report.check("forks", forks(transcript, fold));
-    report.check("references", references(transcript, fold));
+    report.check("forks", forks);
+    report.check("references", references(transcript, fold, &leaves));
     report.check("roster", roster_signed(fold));
+    tree
 }
 
 /// Which statement some bytes claim to be.
@@ -29,21 +37,26 @@ fn claimed(signed: &SignedStatement) -> Option<FeedHead> {
     })
 }
 
-/// Every statement must be signed by its author and extend its feed at once, within the rules.
-fn replay(transcript: &Transcript, fold: &mut Fold) -> (Verdict, Verdict) {
-    let unread = || Err("not read to the end, since a statement is not what it claims".into());
-    // A feed waits for its turn while others' approvals of the epoch that it names are still to come.
-    let mut turns: Vec<(usize, &SignedStatement)> =
-        transcript.statements.iter().enumerate().collect();
-    while !turns.is_empty() {
-        let (mut later, mut blocked) = (Vec::new(), BTreeSet::new());
-        let mut refused = None;
-        let before = turns.len();
-        for (index, signed) in turns {
-            let author = || claimed(signed).map(|head| head.party);
-            if !blocked.is_empty() && blocked.contains(&author()) {
-                later.push((index, signed));
-                continue;
+/// The exporting party's acceptance, done once more.
+struct Replay<'a> {
+    fold: &'a mut Fold,
+    tree: Tree,
+    leaves: BTreeSet<FeedHead>,
+}
+
+impl Replay<'_> {
+    /// Every statement must be signed by its author and extend its feed at once, within the rules; every fork must be
+    /// proven where the log has it.
+    fn run(&mut self, transcript: &Transcript) -> (Verdict, Verdict, Verdict) {
+        let unread = || Err("not read to the end, since a line above failed".into());
+        let mut forks = transcript.equivocations.iter().peekable();
+        let mut named = Vec::new();
+        for (index, signed) in transcript.statements.iter().enumerate() {
+            while let Some(fork) = forks.next_if(|fork| fork.at == self.tree.head().size) {
+                match self.fork(fork) {
+                    Ok(name) => named.push(name),
+                    Err(fault) => return (signed_so_far(index), unread(), Err(fault)),
+                }
             }
             let fault = |what: String| {
                 let what = format!("statement {index} of the file ({}): {what}", signed.hash());
@@ -52,44 +65,75 @@ fn replay(transcript: &Transcript, fold: &mut Fold) -> (Verdict, Verdict) {
                     statement: claimed(signed),
                 })
             };
-            match fold.admit(signed.clone()) {
+            match self.fold.admit(signed.clone()) {
                 Ok(Admitted::Extended(hashes)) if hashes.len() == 1 => {}
                 Ok(_) => {
                     let what = "expected the next one of its feed, got one out of order or twice";
-                    return (signed_so_far(index), fault(what.to_owned()));
+                    return (signed_so_far(index), fault(what.to_owned()), unread());
                 }
-                Err(Refusal::Statement(wrong @ StatementError::UnknownEpoch { .. })) => {
-                    refused.get_or_insert(fault(wrong.to_string()));
-                    blocked.insert(author());
-                    later.push((index, signed));
+                Err(Refusal::Statement(wrong)) => {
+                    return (fault(wrong.to_string()), unread(), unread());
                 }
-                Err(Refusal::Statement(wrong)) => return (fault(wrong.to_string()), unread()),
-                Err(refusal) => return (signed_so_far(index), fault(refusal.to_string())),
+                Err(refusal) => {
+                    return (signed_so_far(index), fault(refusal.to_string()), unread());
+                }
+            }
+            let head = self.extended(signed);
+            self.leaves.extend(head);
+            self.tree.push(signed.hash());
+        }
+        let count = transcript.statements.len();
+        for fork in forks {
+            match self.fork(fork) {
+                Ok(name) => named.push(name),
+                Err(fault) => return (signed_so_far(count), unread(), Err(fault)),
             }
         }
-        if let (Some(refused), true) = (refused, later.len() == before) {
-            return (refused, unread());
+        let feeds = format!("{count} statements: each the next of its feed, within the rules");
+        let named = match named.is_empty() {
+            true => "none".to_owned(),
+            false => named.join("; "),
+        };
+        (signed_so_far(count), Ok(feeds), Ok(named))
+    }
+
+    /// The place of a statement that has just extended its feed.
+    fn extended(&self, signed: &SignedStatement) -> Option<FeedHead> {
+        let mut ends = self
+            .fold
+            .parties()
+            .filter_map(|party| self.fold.feed(party).last());
+        ends.find(|end| end.signed() == signed)
+            .map(VerifiedStatement::head)
+    }
+
+    /// A fork is proven by two statements; the feed of its party ends before.
+    fn fork(&mut self, fork: &LoggedFork) -> Result<String, Fault> {
+        let fault = |what: &str| Fault {
+            what: what.to_owned(),
+            statement: claimed(&fork.proof.first),
+        };
+        if fork.at != self.tree.head().size {
+            return Err(fault(
+                "a proof of equivocation stands at no place of the log",
+            ));
         }
-        turns = later;
-    }
-    let out_of_order = fold
-        .statements()
-        .zip(&transcript.statements)
-        .find(|(sorted, given)| sorted.signed() != *given);
-    if let Some((sorted, _)) = out_of_order {
-        let what = "expected the statements in the order of author and number";
-        return (
-            signed_so_far(transcript.statements.len()),
-            Err(Fault::of(sorted.head(), what)),
-        );
-    }
-    (
-        signed_so_far(transcript.statements.len()),
+        let verified = fork.proof.verify(self.fold);
+        let (party, seq) =
+            verified.ok_or_else(|| fault("a proof of equivocation does not hold"))?;
+        // Either may be the one that the feed holds already.
+        let statements = [&fork.proof.first, &fork.proof.second];
+        let admitted = statements.map(|signed| self.fold.admit(signed.clone()));
+        let new = |admitted: &_| matches!(admitted, Err(Refusal::Equivocation { .. }));
+        if !admitted.iter().any(new) || !self.fold.has_forked(party) {
+            return Err(fault("a proof of equivocation tells nothing new"));
+        }
+        self.tree
+            .push(Entry::Fork(Box::new(fork.proof.clone())).leaf());
         Ok(format!(
-            "{} statements: each the next of its feed, within the rules",
-            transcript.statements.len()
-        )),
-    )
+            "party {party} signed two statements under number {seq}"
+        ))
+    }
 }
 
 fn signed_so_far(count: usize) -> Verdict {
@@ -98,40 +142,8 @@ fn signed_so_far(count: usize) -> Verdict {
     ))
 }
 
-/// A fork is proven by two statements; the feed of its party ends before.
-fn forks(transcript: &Transcript, fold: &Fold) -> Verdict {
-    let mut named = Vec::new();
-    let mut previous = None;
-    for proof in &transcript.equivocations {
-        let (party, seq) = proof.verify(fold).ok_or_else(|| Fault {
-            what: "a proof of equivocation does not hold".to_owned(),
-            statement: claimed(&proof.first),
-        })?;
-        if previous.is_some_and(|previous| previous >= party)
-            || seq != fold.feed(party).len() as u64
-        {
-            let what = format!(
-                "expected one proof per party, for the statement at which its feed ends, got one for statement {seq} of party {party}"
-            );
-            return Err(Fault {
-                what,
-                statement: claimed(&proof.first),
-            });
-        }
-        previous = Some(party);
-        named.push(format!(
-            "party {party} signed two statements under number {seq}"
-        ));
-    }
-    Ok(if named.is_empty() {
-        "none".to_owned()
-    } else {
-        named.join("; ")
-    })
-}
-
 /// Every feed head that the file or a statement names must be there.
-fn references(transcript: &Transcript, fold: &Fold) -> Verdict {
+fn references(transcript: &Transcript, fold: &Fold, accepted: &BTreeSet<FeedHead>) -> Verdict {
     if fold.heads() != transcript.heads {
         let what =
             "the feeds do not end where the transcript says: statements are missing or too many";
@@ -146,7 +158,7 @@ fn references(transcript: &Transcript, fold: &Fold) -> Verdict {
         };
         for head in heads {
             named += 1;
-            if fold.knows(head) != Knowledge::Known {
+            if !accepted.contains(head) {
                 let what = format!(
                     "party {}'s statement {} refers to statement {} of party {}, which is not in the transcript",
                     statement.author(),

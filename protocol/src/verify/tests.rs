@@ -3,7 +3,7 @@ use crate::codec::ByteString;
 use crate::fold::Refusal;
 use crate::scene::{BLOCKS, MadeUp, Scene, blob, identity, party, piece_values, squashed_bytes};
 use crate::statement::{Body, PieceValues, SignedStatement, Statement};
-use crate::transcript::ExportError;
+use crate::transcript::{ExportError, LoggedFork};
 
 fn audit(transcript: &Transcript) -> Report {
     let bytes = transcript.encode().unwrap();
@@ -184,14 +184,11 @@ fn rewritten(
         feed.push(signed);
     }
     let mut changed = good.clone();
-    changed.statements = Vec::new();
-    for p in scene.parties() {
-        let others = scene.fold.feed(p).iter().map(|s| s.signed().clone());
-        changed.statements.extend(if p == party(author) {
-            feed.clone()
-        } else {
-            others.collect()
-        });
+    let mut feed = feed.into_iter();
+    for signed in &mut changed.statements {
+        if signed.clone().verify(&good.roster).unwrap().author() == party(author) {
+            *signed = feed.next().unwrap();
+        }
     }
     let head = changed
         .heads
@@ -272,10 +269,11 @@ fn files_that_are_missing_exchanged_or_changed_fail() {
         ("no statements", |t| t.statements.clear()),
         ("a made-up equivocation", |t| {
             let (a, b) = (t.statements[0].clone(), t.statements[1].clone());
-            t.equivocations.push(crate::evidence::Equivocation {
+            let proof = crate::evidence::Equivocation {
                 first: a,
                 second: b,
-            });
+            };
+            t.equivocations.push(LoggedFork { at: 5, proof });
         }),
     ];
     for (name, change) in changes {
@@ -400,6 +398,7 @@ fn an_equivocation_travels_in_the_transcript_and_names_its_party() {
         scene.fold.admit(signed),
         Err(Refusal::Equivocation { .. })
     ));
+    scene.log.follow(&scene.fold);
     let id = *scene.fold.facts().studies.keys().next().unwrap();
     let report = audit(&scene.transcript(id));
     assert_eq!(failures(&report), [""; 0]);
@@ -424,12 +423,24 @@ fn an_export_names_what_is_missing() {
     }
     let (scene, id) = Scene::whole();
     assert_eq!(
-        Transcript::export(&scene.fold, Some(id), &Nothing),
+        Transcript::export(
+            &scene.fold,
+            Some(id),
+            &Nothing,
+            &scene.log,
+            &scene.checkpoint()
+        ),
         Err(ExportError::MissingList(id))
     );
     let unknown = blob("unknown");
     assert_eq!(
-        Transcript::export(&scene.fold, Some(unknown), &scene),
+        Transcript::export(
+            &scene.fold,
+            Some(unknown),
+            &scene,
+            &scene.log,
+            &scene.checkpoint()
+        ),
         Err(ExportError::UnknownStudy(unknown))
     );
 }
