@@ -1,6 +1,7 @@
 //! The audit of a transcript: what the protocol proves from the file, and that the opened blocks mean what the
 //! manifest's program says.
 
+use organtwin_protocol::fold::Fold;
 use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify::{self, AuditedStudy, Outcome, Report};
 use organtwin_simulations::{StudyResult, render};
@@ -9,7 +10,9 @@ use serde::Serialize;
 
 use crate::planning::Circumstances;
 
+pub mod bundle;
 mod program;
+pub mod replay;
 
 /// What an auditor gets.
 #[derive(Debug, Clone, Serialize)]
@@ -83,14 +86,15 @@ pub struct StudyAudit {
 /// Verifies a transcript file.
 pub fn verify(bytes: &[u8]) -> Audit {
     match Transcript::decode(bytes) {
-        Ok(transcript) => of_transcript(&transcript),
+        Ok(transcript) => of_transcript(&transcript).0,
         Err(error) => audit(verify::unreadable(&error), None),
     }
 }
 
-/// Verifies a transcript that was read.
-pub fn of_transcript(transcript: &Transcript) -> Audit {
-    audit(verify::verify(transcript), Some(transcript))
+/// Verifies a transcript that was read, and keeps the state that its statements yield.
+pub fn of_transcript(transcript: &Transcript) -> (Audit, Fold) {
+    let (report, fold) = verify::verify_keeping(transcript);
+    (audit(report, Some(transcript)), fold)
 }
 
 fn audit(report: Report, transcript: Option<&Transcript>) -> Audit {

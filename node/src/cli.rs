@@ -11,6 +11,7 @@ mod doctor;
 mod epoch;
 mod failure;
 mod hospital;
+mod log;
 mod model;
 mod output;
 mod params;
@@ -71,9 +72,12 @@ enum Command {
     /// The clinical models: list them, show what they need, evaluate one for one patient
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Export a study's transcript, and check one without any key
+    /// Export a study's transcript, check one without any key, evaluate its shards again
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The log of everything that a node accepted: checkpoints that peers cosign, and proofs
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Failure probability, noise, flooding and bytes of a committee, from their formulas
     Params(params::ParamsArgs),
     /// Measure this machine, and say how the other figures are measured
@@ -126,6 +130,7 @@ impl Command {
             Self::Study(command) => command.output(),
             Self::Model(command) => command.output(),
             Self::Audit(command) => command.output(),
+            Self::Log(command) => command.output(),
             Self::Params(args) => args.output,
             Self::Bench(args) => args.output,
         }
@@ -152,6 +157,7 @@ impl Command {
             Self::Study(command) => command.run(),
             Self::Model(command) => command.run(),
             Self::Audit(command) => command.run(),
+            Self::Log(command) => command.run(),
             Self::Params(args) => params::run(&args),
             Self::Bench(args) => bench::run(&args),
         }

@@ -128,8 +128,8 @@ pub(crate) fn piece_values(piece: PieceId, first: u32, count: u32) -> Vec<u128> 
 impl StudyStore for Scene {
     fn twin_list(&self, manifest: &Digest) -> Option<TwinList> {
         let study = Study::find(&self.fold, manifest)?;
-        let list = self.list();
-        (TwinListFacts::of(&list).ok()? == study.manifest.twins).then_some(list)
+        let mut lists = [self.list(), self.eligible_list()].into_iter();
+        lists.find(|list| TwinListFacts::of(list).is_ok_and(|facts| facts == study.manifest.twins))
     }
 
     fn squashed(&self, _: &Digest) -> Option<Vec<u8>> {
@@ -426,6 +426,12 @@ impl Scene {
                 .collect(),
         )
         .unwrap()
+    }
+
+    /// The list of the twins that a study proposed now may contain.
+    pub(crate) fn eligible_list(&self) -> TwinList {
+        let twins = study::eligible_twins(&self.fold, &self.fold.heads(), &self.schema());
+        TwinList::sorted(twins).unwrap()
     }
 
     pub(crate) fn manifest(&self, quorum: u8) -> Manifest {

@@ -130,7 +130,7 @@ impl Transcript {
             let list = match (list, subject) {
                 (Some(list), _) => list,
                 // The whole consortium's transcript leaves out proposals whose list nobody ever fetched.
-                (None, None) if !opened => continue,
+                (None, None) if !opened && study.facts.approvals.is_empty() => continue,
                 (None, _) => return Err(ExportError::MissingList(study.id)),
             };
             let squashed = if opened && asked {

@@ -163,10 +163,20 @@ pub fn unreadable(error: &crate::codec::CodecError) -> Report {
 
 /// Verifies a transcript that was decoded strictly.
 pub fn verify(transcript: &Transcript) -> Report {
-    verify_with(transcript, &opened::Threshold)
+    verify_keeping(transcript).0
 }
 
+/// Verifies a transcript and keeps the state that its statements yield, for whoever checks further.
+pub fn verify_keeping(transcript: &Transcript) -> (Report, Fold) {
+    verified(transcript, &opened::Threshold)
+}
+
+#[cfg(test)]
 pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> Report {
+    verified(transcript, opening).0
+}
+
+fn verified(transcript: &Transcript, opening: &dyn Recombine) -> (Report, Fold) {
     let mut report = Report::default();
     let version = match transcript.version {
         TRANSCRIPT_VERSION => Ok(format!("version {TRANSCRIPT_VERSION}, strictly encoded")),
@@ -190,7 +200,7 @@ pub(crate) fn verify_with(transcript: &Transcript, opening: &dyn Recombine) -> R
     );
     report.check("opening budget", within_budget(&fold, opening));
     studies(transcript, &fold, opening, &mut report);
-    report
+    (report, fold)
 }
 
 /// The lines of every study whose files are in the transcript.
@@ -209,6 +219,17 @@ fn studies(transcript: &Transcript, fold: &Fold, opening: &dyn Recombine, report
     if !ordered {
         let what = "expected the studies' files in ascending order, each once";
         report.check("studies", Err(what.into()));
+    }
+    if transcript.subject.is_none() {
+        let missing = Study::all(fold)
+            .find(|s| !s.facts.approvals.is_empty() && transcript.files(&s.id).is_none());
+        if let Some(study) = missing {
+            let what = format!(
+                "a transcript of the whole consortium contains all studies that somebody approved; study {}'s files are missing",
+                study.id
+            );
+            report.check("studies", Err(what.into()));
+        }
     }
     for files in &transcript.studies {
         let Some(study) = Study::find(fold, &files.manifest) else {
@@ -298,5 +319,7 @@ fn within_budget(fold: &Fold, opening: &dyn Recombine) -> Verdict {
     Ok(format!("{opened} of {limit} blocks opened"))
 }
 
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod tests;
