@@ -9,6 +9,7 @@ use organtwin_protocol::certificate::Certificate;
 use organtwin_protocol::digest::{self, Digest, of_blob};
 use organtwin_protocol::duty::LocalView;
 use organtwin_protocol::evidence::Evidence;
+use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::log::Log;
@@ -132,6 +133,7 @@ pub struct Party {
     pub fold: Fold,
     /// Its log of that, in the order of acceptance.
     pub log: Log,
+    heard: BTreeMap<Digest, SignedStatement>,
     /// Its deviations, if it is a liar.
     pub liar: Liar,
     /// Its joint key, once certified.
@@ -185,6 +187,7 @@ impl Party {
             me,
             fold: Fold::new(roster.clone()),
             log: Log::default(),
+            heard: BTreeMap::new(),
             liar: Liar::default(),
             key: None,
             view: LocalView {
@@ -432,6 +435,7 @@ impl Party {
     }
 
     fn admit(&mut self, now_ms: u64, from: PartyId, signed: &SignedStatement) {
+        self.heard.insert(signed.hash(), signed.clone());
         match self.fold.admit(signed.clone()) {
             Ok(Admitted::Extended(_)) => {
                 self.log.follow(&self.fold);
@@ -680,5 +684,9 @@ impl StudyStore for Party {
 
     fn squashed(&self, manifest: &Digest) -> Option<Vec<u8>> {
         Some(self.squashed.get(manifest)?.to_bytes())
+    }
+
+    fn voided(&self, statement: &FeedHead) -> Option<SignedStatement> {
+        self.heard.get(&statement.hash).cloned()
     }
 }

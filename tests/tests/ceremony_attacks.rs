@@ -5,7 +5,6 @@ use organtwin_protocol::ceremony::aborted;
 use organtwin_protocol::ceremony::blame::{self, Verdict};
 use organtwin_protocol::fold::Refusal;
 use organtwin_protocol::statement::StageName;
-use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify;
 use organtwin_tests::consortium::{Consortium, party};
 use organtwin_tests::keymaking::replayed;
@@ -119,7 +118,7 @@ fn culprits(verdicts: &[Verdict]) -> Vec<PartyId> {
 
 fn audit(consortium: &Consortium, number: u8) -> verify::Report {
     let witness = &consortium.parties[&party(number)];
-    let transcript = Transcript::export(&witness.fold, None, witness).unwrap();
+    let transcript = witness.transcript(None).unwrap();
     verify::verify_bytes(&transcript.encode().unwrap())
 }
 

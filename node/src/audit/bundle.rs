@@ -204,7 +204,7 @@ pub fn write(
 }
 
 fn put(path: &Path, from: &mut dyn Read) -> Result<u64, BundleError> {
-    let write = || {
+    let mut write = || {
         let mut file = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
         let count = io::copy(from, &mut file)?;
         file.flush()?;

@@ -1,5 +1,6 @@
 //! `organtwin bench`: what this machine reaches, and the commands that measure the rest.
 
+mod audit;
 mod statements;
 mod view;
 
@@ -16,7 +17,7 @@ use organtwin_simulations::naive::Naive;
 use organtwin_simulations::{Features, Schema, encode};
 
 use super::failure::Failure;
-use super::output::{Output, bar, complain, table};
+use super::output::{Output, bar, bytes, complain, table};
 use crate::memory;
 use view::{Against, Bench, Cohort, ELSEWHERE, LinearScore};
 
@@ -41,6 +42,9 @@ pub(super) struct BenchArgs {
     /// Measure only how many signed statements are said durably in a second, on the disk of this directory
     #[arg(long, value_name = "DIR")]
     statements: Option<PathBuf>,
+    /// Measure only how fast a transcript of so many statements is verified
+    #[arg(long, value_name = "STATEMENTS")]
+    audit: Option<u64>,
 }
 
 /// Says on standard error what is measured now; silent with `--json`.
@@ -68,6 +72,22 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         return appended(args.output, below);
     }
     let start = Instant::now();
+    if let Some(statements) = args.audit {
+        let speed = audit::measured(statements, &|| start.elapsed().as_secs_f64())
+            .map_err(|error| Failure::Check(format!("the measurement went wrong: {error}")))?;
+        args.output.show("organtwin.bench-audit/1", &speed, || {
+            format!(
+                "{} statements and {} studies in {}: {} checks in {:.1} s, of which {:.1} s reading",
+                speed.statements,
+                speed.studies,
+                bytes(speed.bytes),
+                speed.checks,
+                speed.seconds,
+                speed.decode_seconds
+            )
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
     let steps = Steps {
         output: args.output,
         start: &start,

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use organtwin_protocol::codec;
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::duty::{self, Duty, LocalView};
-use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Roster;

@@ -233,13 +233,15 @@ impl Request {
             Self::Blob { .. } => 41,
             Self::Chunk { .. } => 40,
             Self::Private { bytes } => 1 + bytes.len(),
+            Self::Cosign { bytes } => 1 + bytes.len(),
         }
     }
 
     /// Bytes of content, for the count of what was sent.
     pub(super) fn payload(&self) -> usize {
         match self {
-            Self::Private { bytes } | Self::Cosign { bytes } => bytes.len(),
+            Self::Private { bytes } => bytes.len(),
+            Self::Cosign { bytes } => bytes.len(),
             Self::Statements { .. } | Self::Blob { .. } | Self::Chunk { .. } => 48,
         }
     }

@@ -246,6 +246,10 @@ pub struct Facts {
     pub batches: BTreeMap<Batch, BatchFacts>,
     /// The slots that deposits use: first slot and first slot after, by batch.
     pub slots: BTreeMap<Batch, BTreeMap<u32, u32>>,
+    /// The highest number of a batch that each hospital asked for.
+    pub(super) newest_batch: BTreeMap<PartyId, u32>,
+    /// The batches that were asked for and not deposited with.
+    pub(super) unused_batches: BTreeSet<Batch>,
     /// The deposited twins.
     pub deposits: BTreeMap<(PartyId, TwinId), Deposit>,
     /// Who received a twin and with which number it said so, by the twin's digest.
@@ -275,14 +279,6 @@ impl Facts {
     pub(crate) fn changes_of(&self, party: PartyId) -> impl Iterator<Item = &ChangeFacts> {
         let changes = self.changes.values();
         changes.filter(move |change| change.approvals.contains_key(&party))
-    }
-
-    /// A party's batches, ascending by number.
-    pub(super) fn batches_of(&self, hospital: PartyId) -> impl Iterator<Item = &Batch> {
-        self.batches
-            .iter()
-            .filter(move |(b, f)| b.hospital == hospital && f.requested)
-            .map(|(batch, _)| batch)
     }
 
     /// Adds what one admitted statement says.
@@ -360,6 +356,11 @@ impl Facts {
             }
             Body::BatchRequested { batch } => {
                 self.batches.entry(*batch).or_default().requested = true;
+                let newest = self.newest_batch.entry(author).or_default();
+                *newest = batch.number.max(*newest);
+                if !self.slots.contains_key(batch) {
+                    self.unused_batches.insert(*batch);
+                }
             }
             Body::BatchPrepared { batch, vectors } => {
                 self.batches
@@ -374,6 +375,7 @@ impl Facts {
                 batch,
                 twins,
             } => {
+                self.unused_batches.remove(batch);
                 for entry in twins {
                     self.slots.entry(*batch).or_default().insert(
                         entry.first_slot,

@@ -444,15 +444,14 @@ fn batch_requested(facts: &Facts, author: PartyId, epoch: u32, batch: &Batch) ->
     )?;
     batch_form(batch)?;
     of_epoch(batch, epoch)?;
-    let newest = facts.batches_of(author).map(|b| b.number).max();
+    let newest = facts.newest_batch.get(&author);
     holds(
-        newest.is_none_or(|n| batch.number > n),
+        newest.is_none_or(|n| batch.number > *n),
         broken("needs a number above the hospital's earlier batches"),
     )?;
-    let unused = facts
-        .batches_of(author)
-        .filter(|b| b.epoch == epoch && !facts.slots.contains_key(b))
-        .count();
+    let unused = facts.unused_batches.iter();
+    let unused = unused.filter(|b| b.epoch == epoch && b.hospital == author);
+    let unused = unused.count();
     holds(
         unused < MAX_UNUSED_BATCHES,
         broken("is one too many: deposit with the earlier ones first"),

@@ -60,7 +60,7 @@ pub(super) struct Elsewhere {
     command: &'static str,
 }
 
-pub(super) const ELSEWHERE: [Elsewhere; 5] = [
+pub(super) const ELSEWHERE: [Elsewhere; 6] = [
     Elsewhere {
         what: "ceremony of four nodes on this machine; bytes sent by a party; memory of a node",
         reach: "60 s; 0.5 GB; 3 GiB",
@@ -80,6 +80,11 @@ pub(super) const ELSEWHERE: [Elsewhere; 5] = [
         what: "squashing a block; partial decryption and recombination in one process",
         reach: "385 ms; 0.55 ms per 16 bits",
         command: "cargo bench -p organtwin-threshold",
+    },
+    Elsewhere {
+        what: "verifying a transcript of 100,000 statements",
+        reach: "10 s",
+        command: "organtwin bench --audit 100000",
     },
     Elsewhere {
         what: "bytes that a party sends in a ceremony of n, t",
