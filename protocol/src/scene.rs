@@ -616,23 +616,32 @@ impl Scene {
 
     /// The transcript that party 1 exports after all others have cosigned its log.
     pub(crate) fn exported(&self, subject: Option<Digest>) -> Transcript {
-        let checkpoint = self.checkpoint();
-        Transcript::export(&self.fold, subject, self, &self.log, &checkpoint).unwrap()
+        let mut log = self.log.clone();
+        log.follow(&self.fold);
+        let checkpoint = self.checkpoint_of(&log);
+        Transcript::export(&self.fold, subject, self, &log, &checkpoint).unwrap()
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint_of(&self.log)
+    }
+
+    /// A checkpoint that all members sign who still have the key that they began with.
+    fn checkpoint_of(&self, log: &Log) -> Checkpoint {
         let roster = self.fold.roster();
-        let identities: Vec<_> = self
-            .parties()
-            .into_iter()
-            .map(|p| (p, identity(p)))
+        let consortium = self.fold.founding().digest();
+        let members = roster.members().iter();
+        let identities: Vec<_> = members
+            .map(|member| (member, identity(member.party)))
+            .filter(|(member, identity)| member.statement_key == identity.public())
+            .map(|(member, identity)| (member.party, identity))
             .collect();
         let all: Vec<_> = identities
             .iter()
             .map(|(p, identity)| (*p, identity))
             .collect();
         let (me, others) = all.split_first().unwrap();
-        witness::cosigned_at_once(&self.log, roster, &roster.digest(), *me, others, 1).unwrap()
+        witness::cosigned_at_once(log, roster, &consortium, *me, others, 1).unwrap()
     }
 
     pub(crate) fn eligible(&self) -> usize {
