@@ -13,6 +13,7 @@ use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::log::Log;
+use organtwin_protocol::log::checkpoint::Checkpoint;
 use organtwin_protocol::log::witness::cosigned_at_once;
 use organtwin_protocol::roster::Roster;
 use organtwin_protocol::statement::{
@@ -175,6 +176,24 @@ pub struct Party {
 #[must_use]
 pub fn identity(party: PartyId) -> Identity {
     Identity::from_seed([party.get(); 32])
+}
+
+/// A checkpoint of a party's log that all other members have cosigned.
+///
+/// # Panics
+/// For a party that is no member.
+#[must_use]
+pub fn cosigned(fold: &Fold, me: PartyId, log: &Log) -> Checkpoint {
+    let (roster, consortium) = (fold.roster(), fold.founding().digest());
+    let others = roster.members().iter().map(|member| member.party);
+    let others: Vec<_> = others
+        .filter(|party| *party != me)
+        .map(|party| (party, identity(party)))
+        .collect();
+    let others: Vec<_> = others.iter().map(|(p, identity)| (*p, identity)).collect();
+    let own = identity(me);
+    cosigned_at_once(log, roster, &consortium, (me, &own), &others, 1)
+        .expect("members of the roster")
 }
 
 impl Party {
@@ -464,17 +483,7 @@ impl Party {
     /// # Errors
     /// What is missing.
     pub fn transcript(&self, subject: Option<Digest>) -> Result<Transcript, ExportError> {
-        let (roster, consortium) = (self.fold.roster(), self.fold.founding().digest());
-        let others = roster.members().iter().map(|member| member.party);
-        let others: Vec<_> = others
-            .filter(|party| *party != self.me)
-            .map(|party| (party, identity(party)))
-            .collect();
-        let others: Vec<_> = others.iter().map(|(p, identity)| (*p, identity)).collect();
-        let own = identity(self.me);
-        let me = (self.me, &own);
-        let checkpoint = cosigned_at_once(&self.log, roster, &consortium, me, &others, 1)
-            .expect("members of the roster");
+        let checkpoint = cosigned(&self.fold, self.me, &self.log);
         Transcript::export(&self.fold, subject, self, &self.log, &checkpoint)
     }
 

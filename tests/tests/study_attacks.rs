@@ -37,7 +37,7 @@ fn named(consortium: &mut Consortium, id: &Digest, liars: &[u8]) -> BTreeSet<Par
         .iter()
         .filter(|(author, _)| !liars.contains(&author.get()));
     let named: BTreeSet<PartyId> = by_honest.flat_map(|(_, e)| e.accused()).collect();
-    let transcript = Transcript::export(&witness.fold, Some(*id), witness).unwrap();
+    let transcript = witness.transcript(Some(*id)).unwrap();
     let report = verify::verify_bytes(&transcript.encode().unwrap());
     let failed: Vec<_> = report.checks.iter().filter(|check| !check.passed).collect();
     assert!(failed.is_empty(), "{failed:#?}");

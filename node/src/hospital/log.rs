@@ -198,14 +198,6 @@ impl Node {
         Ok(())
     }
 
-    /// The number of statements held of each feed.
-    pub(super) fn held(&self) -> Vec<(u8, u64)> {
-        let parties = self.fold.parties();
-        parties
-            .map(|party| (party.get(), self.keeper.log.held(party)))
-            .collect()
-    }
-
     fn consortium(&self) -> Digest {
         self.fold.founding().digest()
     }

@@ -17,6 +17,7 @@ use organtwin_protocol::duty::LocalView;
 use organtwin_protocol::feed::FeedHead;
 use organtwin_protocol::fold::{Admitted, Fold, Refusal};
 use organtwin_protocol::identity::Identity;
+use organtwin_protocol::log::Log;
 use organtwin_protocol::statement::{Batch, Body, SignedStatement, StageName};
 use organtwin_protocol::study::Study;
 use organtwin_protocol::transcript::{StudyStore, Transcript};
@@ -29,7 +30,7 @@ use super::machine::{Answer, Machine, Planted, Setup};
 use super::schedule::{Deviation, Moment, Wish};
 use crate::decryption;
 use crate::network::Dice;
-use crate::party::identity;
+use crate::party::{cosigned, identity};
 
 /// How long a silent party is waited for in a ceremony.
 const PATIENCE_MS: u64 = 20_000;
@@ -557,8 +558,11 @@ impl Machine for Hospital {
     }
 
     fn export(&self, study: Option<Digest>) -> Result<Transcript, String> {
-        let mut transcript =
-            Transcript::export(&self.fold, study, self).map_err(|e| e.to_string())?;
+        let mut log = Log::default();
+        log.follow(&self.fold);
+        let checkpoint = cosigned(&self.fold, self.me, &log);
+        let mut transcript = Transcript::export(&self.fold, study, self, &log, &checkpoint)
+            .map_err(|e| e.to_string())?;
         if self.planted == Some(Planted::ShortExport) {
             transcript.statements.pop();
         }

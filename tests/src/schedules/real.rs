@@ -328,7 +328,7 @@ impl Machine for Real {
     }
 
     fn export(&self, study: Option<Digest>) -> Result<Transcript, String> {
-        Transcript::export(&self.party.fold, study, &self.party).map_err(|e| e.to_string())
+        self.party.transcript(study).map_err(|e| e.to_string())
     }
 
     fn clear(&self) -> Vec<(Digest, Vec<u8>)> {
