@@ -21,6 +21,7 @@ use crate::digest::{self, Digest, Domain};
 use crate::evidence::Equivocation;
 use crate::feed::FeedHead;
 use crate::fold::Fold;
+use crate::statement::VerifiedStatement;
 
 /// The most leaves of a log: far above what a consortium says, far below where sizes overflow.
 pub const MAX_LEAVES: u64 = 1 << 40;
@@ -162,12 +163,12 @@ impl TreeHead {
     }
 }
 
-/// A party's log: the tree, its entries, and how much of each feed it holds.
+/// A party's log: the tree, its entries, and each feed as far as it holds it.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     tree: Tree,
     entries: Vec<Entry>,
-    held: BTreeMap<PartyId, u64>,
+    feeds: BTreeMap<PartyId, Vec<Digest>>,
 }
 
 impl Log {
@@ -175,7 +176,10 @@ impl Log {
     pub fn push(&mut self, entry: Entry) {
         self.tree.push(entry.leaf());
         if let Entry::Statement(head) = &entry {
-            self.held.insert(head.party, head.seq.saturating_add(1));
+            let feed = self.feeds.entry(head.party).or_default();
+            // A feed that was cut goes on with other statements under the same numbers.
+            feed.truncate(usize::try_from(head.seq).unwrap_or(usize::MAX));
+            feed.push(head.hash);
         }
         self.entries.push(entry);
     }
@@ -184,8 +188,15 @@ impl Log {
     pub fn news(&self, fold: &Fold) -> Vec<Entry> {
         let mut news = Vec::new();
         for party in fold.parties() {
-            let held = usize::try_from(self.held(party)).unwrap_or(usize::MAX);
-            let statements = fold.feed(party).iter().skip(held);
+            let (feed, logged) = (fold.feed(party), self.feeds.get(&party));
+            let logged = logged.map_or(&[][..], Vec::as_slice);
+            // Hashes are chained: where one is equal, all before it are.
+            let held = (0..=feed.len().min(logged.len())).rev().find(|held| {
+                held.checked_sub(1).is_none_or(|last| {
+                    feed.get(last).map(VerifiedStatement::hash) == logged.get(last).copied()
+                })
+            });
+            let statements = feed.iter().skip(held.unwrap_or(0));
             news.extend(statements.map(|s| Entry::Statement(s.head())));
         }
         for (_, _, proof) in fold.equivocations() {
@@ -206,7 +217,8 @@ impl Log {
 
     /// How many statements of a feed it holds.
     pub fn held(&self, party: PartyId) -> u64 {
-        self.held.get(&party).copied().unwrap_or(0)
+        let held = self.feeds.get(&party).map_or(0, Vec::len);
+        u64::try_from(held).unwrap_or(u64::MAX)
     }
 
     /// The entries in order.

@@ -178,22 +178,24 @@ pub fn identity(party: PartyId) -> Identity {
     Identity::from_seed([party.get(); 32])
 }
 
-/// A checkpoint of a party's log that all other members have cosigned.
+/// A checkpoint of a party's log that all other members have cosigned, those with the key that they began with.
 ///
 /// # Panics
 /// For a party that is no member.
 #[must_use]
-pub fn cosigned(fold: &Fold, me: PartyId, log: &Log) -> Checkpoint {
+pub fn cosigned(fold: &Fold, me: (PartyId, &Identity), log: &Log) -> Checkpoint {
     let (roster, consortium) = (fold.roster(), fold.founding().digest());
-    let others = roster.members().iter().map(|member| member.party);
-    let others: Vec<_> = others
-        .filter(|party| *party != me)
-        .map(|party| (party, identity(party)))
+    let others: Vec<_> = roster
+        .members()
+        .iter()
+        .filter(|member| member.party != me.0)
+        .map(|member| (member, identity(member.party)))
+        // One that came back has another key, which its own process knows.
+        .filter(|(member, identity)| member.statement_key == identity.public())
+        .map(|(member, identity)| (member.party, identity))
         .collect();
     let others: Vec<_> = others.iter().map(|(p, identity)| (*p, identity)).collect();
-    let own = identity(me);
-    cosigned_at_once(log, roster, &consortium, (me, &own), &others, 1)
-        .expect("members of the roster")
+    cosigned_at_once(log, roster, &consortium, me, &others, 1).expect("members of the roster")
 }
 
 impl Party {
@@ -310,10 +312,14 @@ impl Party {
     pub fn hear_all(&mut self, mut statements: Vec<SignedStatement>) {
         loop {
             let before = statements.len();
-            statements.retain(|signed| match self.fold.admit(signed.clone()) {
-                Ok(_) => false,
-                Err(refusal) => refusal.may_pass(),
+            statements.retain(|signed| {
+                self.heard.insert(signed.hash(), signed.clone());
+                match self.fold.admit(signed.clone()) {
+                    Ok(_) => false,
+                    Err(refusal) => refusal.may_pass(),
+                }
             });
+            self.log.follow(&self.fold);
             if statements.is_empty() || statements.len() == before {
                 return;
             }
@@ -483,7 +489,7 @@ impl Party {
     /// # Errors
     /// What is missing.
     pub fn transcript(&self, subject: Option<Digest>) -> Result<Transcript, ExportError> {
-        let checkpoint = cosigned(&self.fold, self.me, &self.log);
+        let checkpoint = cosigned(&self.fold, (self.me, &self.identity), &self.log);
         Transcript::export(&self.fold, subject, self, &self.log, &checkpoint)
     }
 

@@ -6,7 +6,6 @@ use organtwin_protocol::digest::Digest;
 use organtwin_protocol::epoch::{Wish, WishKind};
 use organtwin_protocol::identity::Identity;
 use organtwin_protocol::roster::Member;
-use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify;
 use organtwin_tests::consortium::{Consortium, party};
 use organtwin_tests::liar::{Liar, Lie, epochs};
@@ -69,7 +68,7 @@ fn assert_one_line(consortium: &Consortium) {
 
 fn assert_audited(consortium: &Consortium, study: Option<Digest>) -> verify::Report {
     let exporter = &consortium.parties[&party(1)];
-    let transcript = Transcript::export(&exporter.fold, study, exporter).unwrap();
+    let transcript = exporter.transcript(study).unwrap();
     let report = verify::verify_bytes(&transcript.encode().unwrap());
     let failed: Vec<_> = report.checks.iter().filter(|c| !c.passed).collect();
     assert!(failed.is_empty(), "{failed:?}");

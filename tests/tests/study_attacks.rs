@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use organtwin_protocol::digest::Digest;
 use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::Study;
-use organtwin_protocol::transcript::{StudyStore, Transcript};
+use organtwin_protocol::transcript::StudyStore;
 use organtwin_protocol::{tally, verify};
 use organtwin_tests::consortium::{Consortium, party};
 use organtwin_tests::liar::{Lie, decryption, evaluation, network};

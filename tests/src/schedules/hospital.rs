@@ -560,7 +560,7 @@ impl Machine for Hospital {
     fn export(&self, study: Option<Digest>) -> Result<Transcript, String> {
         let mut log = Log::default();
         log.follow(&self.fold);
-        let checkpoint = cosigned(&self.fold, self.me, &log);
+        let checkpoint = cosigned(&self.fold, (self.me, &self.identity), &log);
         let mut transcript = Transcript::export(&self.fold, study, self, &log, &checkpoint)
             .map_err(|e| e.to_string())?;
         if self.planted == Some(Planted::ShortExport) {
