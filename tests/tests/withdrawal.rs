@@ -2,7 +2,6 @@
 
 use organtwin_protocol::statement::Body;
 use organtwin_protocol::study::{NotOpened, Study};
-use organtwin_protocol::transcript::Transcript;
 use organtwin_protocol::verify::{self, Outcome};
 use organtwin_tests::consortium::{Consortium, party};
 
@@ -56,7 +55,7 @@ fn a_withdrawal_is_proven_by_the_transcript_and_voids_the_open_study() {
 
     for id in [open, later] {
         let member = &consortium.parties[&party(1)];
-        let transcript = Transcript::export(&member.fold, Some(id), member).unwrap();
+        let transcript = member.transcript(Some(id)).unwrap();
         let report = verify::verify_bytes(&transcript.encode().unwrap());
         assert!(report.passed(), "{:#?}", report.checks);
         let line = report

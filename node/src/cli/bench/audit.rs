@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use organtwin_protocol::admission;
 use organtwin_protocol::certificate::Certificate;
 use organtwin_protocol::digest::{self, Digest, of_blob};
 use organtwin_protocol::fold::{Fold, own_groups};
@@ -14,12 +15,12 @@ use organtwin_protocol::manifest::{
 use organtwin_protocol::roster::{Member, PassivePolicy, ROSTER_VERSION, RawRoster, Roster};
 use organtwin_protocol::shard;
 use organtwin_protocol::statement::{
-    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName,
+    Batch, Body, GroupDigest, PieceCommitment, PieceValues, SignedStatement, StageName, TwinCheck,
 };
 use organtwin_protocol::transcript::{StudyStore, Transcript};
 use organtwin_protocol::twin::{TwinEntry, TwinId, TwinList, TwinRef};
 use organtwin_protocol::verify;
-use organtwin_threshold::{PartyId, SessionId};
+use organtwin_threshold::{AdmissionValue, PartyId, SessionId};
 use serde::Serialize;
 
 use crate::planning::REAL_PARAMETERS;
@@ -215,6 +216,7 @@ impl Made {
                 digest: twin.digest,
                 depositor: hospital,
             }));
+            let ids: Vec<TwinId> = twins.iter().map(|twin| twin.id).collect();
             let mut digests: Vec<Digest> = twins.iter().map(|twin| twin.digest).collect();
             digests.sort_unstable();
             let schema = made_up("schema", 0);
@@ -228,10 +230,29 @@ impl Made {
                     twins,
                 },
             )?;
+            let deposit = self.fold.feed(hospital).last().map(|said| said.hash());
+            let deposit = deposit.ok_or("no deposit")?;
             for party in self.parties().into_iter().filter(|p| *p != hospital) {
                 let twins = digests.clone();
                 self.say(party, Body::TwinsReceived { twins })?;
             }
+            self.all_say(|party| {
+                let groups = if party == hospital {
+                    admission::all_groups(&roster)
+                } else {
+                    admission::own_groups(&roster, party).count()
+                };
+                // Values of nothing: they sum to 0, as those of a twin that is in order.
+                let values = admission::pack(&vec![AdmissionValue::default(); groups]);
+                let check = |id: &TwinId| TwinCheck {
+                    id: *id,
+                    values: values.clone().into(),
+                };
+                Body::TwinsChecked {
+                    deposit,
+                    twins: ids.iter().map(check).collect(),
+                }
+            })?;
         }
         self.study(&TwinList::sorted(listed)?, certificate)
     }
