@@ -4,7 +4,6 @@ use crate::fold::{Refusal, RuleBroken};
 use crate::scene::{Scene, check_value, party};
 use crate::statement::{Body, TwinCheck};
 use crate::study::{self, Ineligible};
-use crate::transcript::Transcript;
 use crate::twin::TwinId;
 
 /// A consortium in which party `hospital` deposited one twin that everyone received and nobody checked.
@@ -285,7 +284,7 @@ fn a_manifest_with_a_twin_that_was_not_admitted_is_invalid_and_the_audit_says_so
         }
     ));
     let id = scene.propose(3);
-    let transcript = Transcript::export(&scene.fold, Some(id), &scene).unwrap();
+    let transcript = scene.transcript(id);
     let report = crate::verify::verify_with(&transcript, &crate::scene::MadeUp);
     let line = |name: &str| {
         report
