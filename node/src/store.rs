@@ -72,6 +72,8 @@ pub enum Tree {
     Ends,
     /// The entries of this node's log, by their number.
     Log,
+    /// By their hash, the statements that the log holds and that were cut off their feeds.
+    Voided,
     /// What is known of logs: the checkpoints cosigned for peers, and the last one of this node's own.
     Logs,
 }
@@ -85,6 +87,7 @@ impl Tree {
             Self::Jobs => "jobs",
             Self::Ends => "ends",
             Self::Log => "log",
+            Self::Voided => "voided",
             Self::Logs => "logs",
         }
     }

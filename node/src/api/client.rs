@@ -12,8 +12,7 @@ use super::wire::{DepositRequest, LocateRequest, PlanRequest, Proposed, RejectRe
 use crate::config::HospitalDir;
 use crate::hospital::{
     CeremonyStatus, DepositReport, EpochRequest, EpochStatus, Forecast, LogView, NodeStatus,
-    ProofView, ResultView,
-    StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
+    ProofView, ResultView, StudyRequest, StudySpec, StudyView, TwinsView, WithdrawalReport,
 };
 use crate::private_file::PrivateFileError;
 

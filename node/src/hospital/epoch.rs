@@ -130,7 +130,10 @@ impl Node {
         let leaving = before
             .filter(|_| parting)
             .and_then(|(epoch, _)| self.fold.roster_at(*epoch));
-        let rosters = leaving.into_iter().chain([self.fold.roster()]).chain(coming);
+        let rosters = leaving
+            .into_iter()
+            .chain([self.fold.roster()])
+            .chain(coming);
         for roster in rosters {
             for member in roster.members() {
                 if member.party != self.me

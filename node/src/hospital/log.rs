@@ -17,7 +17,7 @@ use organtwin_threshold::PartyId;
 use serde::{Deserialize, Serialize};
 
 use super::error::NodeError;
-use super::node::{Node, ends_of, now_ms};
+use super::node::{Node, cut_before, ends_of, now_ms};
 use crate::net::codec::MAX_STATEMENT;
 use crate::net::{Request, Response};
 use crate::store::{Store, Tree};
@@ -100,22 +100,7 @@ pub(super) fn restore(store: &Store, fold: &mut Fold) -> Result<Keeper, NodeErro
     for key in cut {
         store.remove(Tree::Log, &key)?;
     }
-    let parties: Vec<PartyId> = fold.parties().collect();
-    for party in parties {
-        for seq in keeper.log.held(party)..store.feed_len(party.get())? {
-            let Some(signed) = statement(store, party, seq)? else {
-                break;
-            };
-            // A feed that ended, and what was cut off before, stay where they are.
-            if fold.admit(signed).is_err() {
-                break;
-            }
-        }
-        // Refused here as they were when they came: the feed ends where it did.
-        for end in ends_of(store, party)? {
-            drop(fold.admit(end));
-        }
-    }
+    beyond(store, fold, &keeper.log)?;
     for entry in keeper.log.news(fold) {
         keep(store, &mut keeper.log, entry)?;
     }
@@ -131,33 +116,66 @@ pub(super) fn restore(store: &Store, fold: &mut Fold) -> Result<Keeper, NodeErro
     Ok(keeper)
 }
 
-fn statement(
-    store: &Store,
-    party: PartyId,
-    seq: u64,
-) -> Result<Option<SignedStatement>, NodeError> {
-    let Some(bytes) = store.statement(party.get(), seq)? else {
-        return Ok(None);
-    };
-    let signed = codec::decode(&bytes, MAX_STATEMENT).map_err(|error| {
+/// Admits what the feeds hold and the log does not: what a crash kept out of it.
+fn beyond(store: &Store, fold: &mut Fold, log: &Log) -> Result<(), NodeError> {
+    let all: Vec<PartyId> = (1..=PartyId::MAX).filter_map(PartyId::new).collect();
+    // A newcomer's statements can be checked only after those that made it a member, in whatever feed these are.
+    loop {
+        let (mut moved, mut waits) = (false, false);
+        for party in &all {
+            let held = (fold.feed(*party).len() as u64).max(log.held(*party));
+            for seq in held..store.feed_len(party.get())? {
+                let Some(bytes) = store.statement(party.get(), seq)? else {
+                    break;
+                };
+                match fold.admit(decoded(*party, seq, &bytes)?) {
+                    Ok(_) => moved = true,
+                    // A feed that ended, and what was cut off before, stay where they are.
+                    Err(refusal) => {
+                        waits |= refusal.may_pass();
+                        break;
+                    }
+                }
+            }
+        }
+        if !waits || !moved {
+            break;
+        }
+    }
+    for party in all {
+        // Refused here as they were when they came: the feed ends where it did.
+        for end in ends_of(store, party)? {
+            drop(fold.admit(end));
+        }
+    }
+    Ok(())
+}
+
+fn decoded(party: PartyId, seq: u64, bytes: &[u8]) -> Result<SignedStatement, NodeError> {
+    codec::decode(bytes, MAX_STATEMENT).map_err(|error| {
         NodeError::Bug(format!(
             "statement {seq} of party {party} in the store: {error}"
         ))
-    })?;
-    Ok(Some(signed))
+    })
+}
+
+/// The statement of an entry, in its feed or among those that were cut off.
+pub(super) fn found(store: &Store, head: &FeedHead) -> Result<Option<SignedStatement>, NodeError> {
+    if let Some(bytes) = store.statement(head.party.get(), head.seq)? {
+        let signed = decoded(head.party, head.seq, &bytes)?;
+        if signed.hash() == head.hash {
+            return Ok(Some(signed));
+        }
+    }
+    let cut: Option<SignedStatement> = store.get(Tree::Voided, head.hash.as_bytes())?;
+    Ok(cut.filter(|signed| signed.hash() == head.hash))
 }
 
 /// Whether the statement of an entry is there; the fold takes it in.
 fn read(store: &Store, fold: &mut Fold, head: &FeedHead) -> Result<bool, NodeError> {
-    let Some(signed) = statement(store, head.party, head.seq)? else {
+    let Some(signed) = found(store, head)? else {
         return Ok(false);
     };
-    if signed.hash() != head.hash {
-        return Err(NodeError::Bug(format!(
-            "statement {} of party {} in the store is not the one that the log holds",
-            head.seq, head.party
-        )));
-    }
     match fold.admit(signed) {
         Ok(_) => Ok(true),
         Err(refusal) => Err(NodeError::Bug(format!(
@@ -181,8 +199,29 @@ impl Node {
         keep(&self.store, &mut self.keeper.log, Entry::Statement(head))
     }
 
+    /// Removes from a feed in the store what a change of its party's keys cut off. The log holds it still, so it is kept.
+    pub(super) fn drop_cut_statements(&mut self, party: PartyId) -> Result<(), NodeError> {
+        let kept = self.fold.feed(party).len() as u64;
+        let length = self.keeper.log.held(party);
+        if length <= kept || !cut_before(&self.fold, party, kept) {
+            return Ok(());
+        }
+        for seq in kept..self.store.feed_len(party.get())? {
+            if let Some(bytes) = self.store.statement(party.get(), seq)? {
+                let signed = decoded(party, seq, &bytes)?;
+                self.store
+                    .put(Tree::Voided, signed.hash().as_bytes(), &signed)?;
+            }
+        }
+        Ok(self.store.truncate(party.get(), kept)?)
+    }
+
     /// Writes what the fold accepted since: statements into their feeds, everything into the log.
     pub(super) fn persist_feeds(&mut self) -> Result<(), NodeError> {
+        let parties: Vec<PartyId> = self.fold.parties().collect();
+        for party in parties {
+            self.drop_cut_statements(party)?;
+        }
         for entry in self.keeper.log.news(&self.fold) {
             if let Entry::Statement(head) = &entry {
                 let index = usize::try_from(head.seq).unwrap_or(usize::MAX);

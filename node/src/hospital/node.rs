@@ -556,82 +556,8 @@ impl Node {
     }
 }
 
-/// Admits what the store holds of all feeds and returns their lengths.
-///
-/// A newcomer's statements can be checked only after those that made it a member, in whatever feed these are.
-fn restore(fold: &mut Fold, store: &Store) -> Result<BTreeMap<PartyId, u64>, NodeError> {
-    let mut next: BTreeMap<PartyId, u64> = BTreeMap::new();
-    let mut lengths = BTreeMap::new();
-    for party in (1..=PartyId::MAX).filter_map(PartyId::new) {
-        let length = store.feed_len(party.get())?;
-        if length > 0 {
-            next.insert(party, 0);
-            lengths.insert(party, length);
-        }
-    }
-    loop {
-        let mut moved = false;
-        let mut waits = None;
-        for (party, seq) in &mut next {
-            let length = lengths.get(party).copied().unwrap_or(0);
-            while *seq < length {
-                if let Some(bytes) = store.statement(party.get(), *seq)? {
-                    let signed: SignedStatement =
-                        codec::decode(&bytes, MAX_SIGNED_BYTES).map_err(|error| {
-                            NodeError::Bug(format!(
-                                "statement {seq} of party {party} in the store: {error}"
-                            ))
-                        })?;
-                    match fold.admit(signed) {
-                        Ok(_) => {}
-                        Err(refusal) if refusal.may_pass() => {
-                            waits = Some((*party, *seq, refusal));
-                            break;
-                        }
-                        // What the owner of lost keys said beyond the cut counts for nothing any more.
-                        Err(_) if cut_before(fold, *party, *seq) => {
-                            *seq = length;
-                            break;
-                        }
-                        Err(refusal) => {
-                            return Err(NodeError::Bug(format!(
-                                "statement {seq} of party {party} in the store: {refusal}"
-                            )));
-                        }
-                    }
-                }
-                *seq += 1;
-                moved = true;
-            }
-        }
-        match waits {
-            None => break,
-            Some(_) if moved => {}
-            Some((party, seq, refusal)) => {
-                return Err(NodeError::Bug(format!(
-                    "statement {seq} of party {party} in the store: {refusal}"
-                )));
-            }
-        }
-    }
-    for party in (1..=PartyId::MAX).filter_map(PartyId::new) {
-        // Refused here as they were when they came: the feed ends where it did.
-        for end in ends_of(store, party)? {
-            drop(fold.admit(end));
-        }
-    }
-    for (party, length) in &mut lengths {
-        let kept = fold.feed(*party).len() as u64;
-        if kept < *length && cut_before(fold, *party, kept) {
-            store.truncate(party.get(), kept)?;
-            *length = kept;
-        }
-    }
-    Ok(lengths)
-}
-
 /// Whether a change of this party's keys ended its old feed at or before this number.
-fn cut_before(fold: &Fold, party: PartyId, seq: u64) -> bool {
+pub(super) fn cut_before(fold: &Fold, party: PartyId, seq: u64) -> bool {
     let mut changes = fold.facts().changes.values();
     changes.any(|change| {
         change

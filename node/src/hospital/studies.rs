@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use organtwin_protocol::codec;
 use organtwin_protocol::digest::{Digest, of_blob};
 use organtwin_protocol::duty::{self, Duty};
 use organtwin_protocol::feed::FeedHead;
@@ -25,7 +24,6 @@ use super::node::{Node, now_ms};
 use super::view::{Forecast, ResultView, StudyRequest};
 use crate::jobs::study::{Derived, Stage, TwinInput};
 use crate::jobs::{self, JobError};
-use crate::net::codec::MAX_STATEMENT;
 use crate::planning::{self, PlanningError};
 use crate::store::{StoreError, Tree};
 
@@ -760,10 +758,7 @@ impl StudyStore for Node {
     }
 
     fn voided(&self, statement: &FeedHead) -> Option<SignedStatement> {
-        let bytes = self.store.statement(statement.party.get(), statement.seq);
-        let bytes = bytes.ok().flatten()?;
-        let signed: SignedStatement = codec::decode(&bytes, MAX_STATEMENT).ok()?;
-        (signed.hash() == statement.hash).then_some(signed)
+        super::log::found(&self.store, statement).ok().flatten()
     }
 }
 
