@@ -346,6 +346,9 @@ impl Party {
         deposit: &Digest,
         ids: &[TwinId],
     ) -> bool {
+        if self.key.as_ref().is_none_or(|key| key.share.is_none()) {
+            return false;
+        }
         let mut twins = Vec::new();
         for id in ids {
             let known = self.fold.facts().deposits[&(batch.hospital, *id)].clone();
