@@ -185,36 +185,41 @@ impl Duties<'_> {
 }
 
 fn accuse(fold: &Fold, me: PartyId, evidence: Evidence, out: &mut Duties<'_>) {
-    if !evidence.accused().contains(&me) && !already_accused(fold, me, &evidence) {
+    let said = fold.facts().accusations.iter();
+    let said = said
+        .filter(|(author, _)| *author == me)
+        .map(|(_, known)| known);
+    let asked = out.list.iter().filter_map(|duty| match duty {
+        Duty::Accuse(known) => Some(known),
+        _ => None,
+    });
+    let again = said.chain(asked).any(|known| of_one_deed(known, &evidence));
+    if !again && !evidence.accused().contains(&me) {
         out.push(Duty::Accuse(evidence));
     }
 }
 
 /// Later statements enlarge a majority; one accusation per deviating statement is enough.
-fn already_accused(fold: &Fold, me: PartyId, evidence: &Evidence) -> bool {
-    fold.facts()
-        .accusations
-        .iter()
-        .filter(|(author, _)| *author == me)
-        .any(|(_, known)| match (known, evidence) {
-            (Evidence::Minority { statement: a, .. }, Evidence::Minority { statement: b, .. }) => {
-                a == b
-            }
-            // One twin suffices for a deposit of many.
-            (
-                Evidence::Deposit {
-                    party: a,
-                    statement: first,
-                    ..
-                },
-                Evidence::Deposit {
-                    party: b,
-                    statement: second,
-                    ..
-                },
-            ) => (a, first) == (b, second),
-            _ => known == evidence,
-        })
+fn of_one_deed(known: &Evidence, evidence: &Evidence) -> bool {
+    match (known, evidence) {
+        (Evidence::Minority { statement: a, .. }, Evidence::Minority { statement: b, .. }) => {
+            a == b
+        }
+        // One twin suffices for a deposit of many.
+        (
+            Evidence::Deposit {
+                party: a,
+                statement: first,
+                ..
+            },
+            Evidence::Deposit {
+                party: b,
+                statement: second,
+                ..
+            },
+        ) => (a, first) == (b, second),
+        _ => known == evidence,
+    }
 }
 
 fn batch_duties(fold: &Fold, me: PartyId, out: &mut Duties<'_>) {
