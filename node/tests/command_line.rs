@@ -339,10 +339,7 @@ fn a_backup_is_made_once_and_restored_with_its_key_only() {
     assert!(!place.exists());
     restore(&["--key-file", text(&key)]).expect(0);
     restore(&["--key-file", text(&key)]).expect(2);
-    let name = |dir: &Path| {
-        let invitation = std::fs::read(invite(dir)).unwrap();
-        invitation
-    };
+    let name = |dir: &Path| std::fs::read(invite(dir)).unwrap();
     assert_eq!(name(&place), name(&dir));
 }
 

@@ -6,7 +6,8 @@
 //! [`Family::Quad`]. Both are 0 for an honest twin; nothing else of it is opened.
 
 mod rules;
-#[cfg(all(test, feature = "insecure-test-parameters"))]
+#[cfg(test)]
+#[cfg(feature = "insecure-test-parameters")]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Evaluating shards again: from the deposited twins and the public evaluation key to the digests that t+1 parties
 //! stated, bit for bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -267,8 +267,8 @@ impl Inputs<'_> {
         for twin in &task.shard.twins {
             let deposit = deposit(self.fold, twin)
                 .ok_or_else(|| ReplayError::Input(format!("twin {} has no deposit", twin.id)))?;
-            if !bodies.contains_key(&deposit.batch) {
-                bodies.insert(deposit.batch, self.bodies(needs, &deposit.batch)?);
+            if let Entry::Vacant(entry) = bodies.entry(deposit.batch) {
+                entry.insert(self.bodies(needs, &deposit.batch)?);
             }
             let bytes = self.blobs.get(&twin.digest, "twin")?;
             let (words, rest) = bytes.as_chunks::<16>();

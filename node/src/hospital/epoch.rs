@@ -328,8 +328,8 @@ impl Node {
         };
         for share in shares {
             let held_by_both = share.piece.is_held_by(self.me) && share.piece.is_held_by(from);
-            let commitment = committed.commitments.iter();
-            let commitment = commitment.filter(|c| c.piece == share.piece).next_back();
+            let mut commitments = committed.commitments.iter();
+            let commitment = commitments.rfind(|c| c.piece == share.piece);
             let candidate = SeedShare::new(share.secret);
             let stated = seed_commitment(&session, share.piece, from, &candidate);
             if !held_by_both || commitment.map(|c| c.commitment) != Some(stated) {

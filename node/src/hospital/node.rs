@@ -238,7 +238,7 @@ impl Node {
         if self.fold.roster().member(self.me).is_none() {
             if self.key.take().is_some() || keys::has_any_share(&self.dir) {
                 tracing::info!(epoch, "this hospital has left; its share is erased");
-                self.erase_shares(BTreeSet::new())?;
+                self.erase_shares(&BTreeSet::new())?;
             }
             return Ok(());
         }
@@ -259,7 +259,7 @@ impl Node {
                     .map(|change| change.session)
                     .collect();
                 kept.insert(session);
-                self.erase_shares(kept)?;
+                self.erase_shares(&kept)?;
             }
             None => self.note_fault(
                 "this node holds no share of the certified key: recover it, see docs/operations.md"
@@ -269,8 +269,8 @@ impl Node {
         Ok(())
     }
 
-    fn erase_shares(&self, kept: BTreeSet<SessionId>) -> Result<(), StartError> {
-        let erased = keys::erase_shares(&self.dir, &kept)
+    fn erase_shares(&self, kept: &BTreeSet<SessionId>) -> Result<(), StartError> {
+        let erased = keys::erase_shares(&self.dir, kept)
             .map_err(|source| StartError::io(self.dir.key(), source))?;
         if erased > 0 {
             tracing::info!(erased, "old shares of the key are erased");

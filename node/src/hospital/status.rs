@@ -32,7 +32,7 @@ impl Node {
             Command::CeremonyStatus(reply) => drop(reply.send(Ok(self.ceremony_status()))),
             Command::EpochStatus(reply) => drop(reply.send(Ok(self.epoch_status()))),
             Command::EpochChange { request, reply } => {
-                drop(reply.send(self.change_consortium(*request)));
+                drop(reply.send(self.change_consortium(&request)));
             }
             Command::Deposit { twins, reply } => return self.deposit(twins, reply),
             Command::Twins(reply) => drop(reply.send(self.twins())),

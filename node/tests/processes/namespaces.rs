@@ -29,8 +29,7 @@ fn must(program: &str, args: &[&str]) {
 
 /// Takes four hospitals with a key and twins through a study in which the network falls apart.
 pub(crate) fn partition(root: &Path) {
-    let bridges =
-        "ip link set lo up && ip link add name probe type bridge && ip link add name left type veth peer name right";
+    let bridges = "ip link set lo up && ip link add name probe type bridge && ip link add name left type veth peer name right";
     if !succeeds("unshare", &["-Urn", "sh", "-c", bridges]) || !succeeds("nsenter", &["--version"])
     {
         println!("network namespaces are not allowed here: nodes were separated by relays only");

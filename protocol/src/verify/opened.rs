@@ -86,6 +86,18 @@ pub(super) fn check(
     if !about {
         return Outcome::Unproven;
     }
+    if stopped(study, &tally) {
+        let why = format!(
+            "the opening stopped with {} of {} pieces",
+            tally.accepted.len(),
+            study.roster().committee().pieces().len()
+        );
+        return if passed {
+            Outcome::NotOpened(why)
+        } else {
+            Outcome::Unproven
+        };
+    }
     let values = recombined(study, &agreed, &tally, squashed, opening);
     let detail = match &values {
         Ok(values) => Ok(format!(
@@ -302,8 +314,19 @@ fn aggregate(study: &Study<'_>, agreed: Option<&Agreed>) -> Verdict {
     ))
 }
 
+/// Whether too few decrypted and nobody claims a result: an opening that expired half way harms nobody.
+fn stopped(study: &Study<'_>, tally: &PieceTally) -> bool {
+    !tally.complete && study.facts.releases.is_empty()
+}
+
 fn partials(study: &Study<'_>, faults: &[(PartialFault, FeedHead)], tally: &PieceTally) -> Verdict {
     first(faults, |_| true)?;
+    if stopped(study, tally) {
+        return Ok(format!(
+            "too few decrypted, no result is claimed{}",
+            named(&tally.evidence)
+        ));
+    }
     if !tally.complete {
         let pieces = study.roster().committee().pieces();
         return Err(format!(

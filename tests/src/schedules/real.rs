@@ -129,8 +129,8 @@ impl Real {
         let me = self.party.me;
         let deposit = self.party.fold.feed(me).iter().map(|s| s.body());
         let deposit = deposit
-            .filter(|body| matches!(body, Body::TwinsDeposited { .. }))
-            .last();
+            .rev()
+            .find(|body| matches!(body, Body::TwinsDeposited { .. }));
         if let Some(body) = deposit {
             return Answer::Done(vec![body.clone()]);
         }
@@ -209,7 +209,7 @@ impl Machine for Real {
         match letter {
             Letter::Party(message) => self.party.hear(now_ms, from, *message),
             Letter::Statement([signed]) => {
-                self.party.hear(now_ms, from, Message::Statement(signed))
+                self.party.hear(now_ms, from, Message::Statement(signed));
             }
             Letter::Heads(heads) => {
                 let missing = self.party.fold.missing_from(&heads, usize::MAX).into_iter();

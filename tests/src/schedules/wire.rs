@@ -47,10 +47,10 @@ impl Wire {
                 Fault::Loss { line, percent } if line.touches(from, to, now_ms) => {
                     lost |= chance % 100 < u64::from(*percent);
                 }
-                Fault::Duplication { line, percent } if line.touches(from, to, now_ms) => {
-                    if chance % 100 < u64::from(*percent) {
-                        twice = Some(dice.roll() % 2000);
-                    }
+                Fault::Duplication { line, percent }
+                    if line.touches(from, to, now_ms) && chance % 100 < u64::from(*percent) =>
+                {
+                    twice = Some(dice.roll() % 2000);
                 }
                 Fault::Reordering { line, spread_ms } if line.touches(from, to, now_ms) => {
                     arrival += chance % spread_ms;

@@ -285,10 +285,7 @@ impl<M: Machine> World<M> {
     /// What an honest author has told anyone cannot be taken back, nor said differently.
     fn overhear(&mut self, letter: &M::Letter) {
         for signed in M::statements_in(letter) {
-            if !self
-                .overheard
-                .insert((signed.hash(), signed.signature.clone()))
-            {
+            if !self.overheard.insert((signed.hash(), signed.signature)) {
                 continue;
             }
             let known = super::hospital::known::statement(signed);
@@ -355,7 +352,7 @@ impl<M: Machine> World<M> {
                     return;
                 }
                 self.with(to, |machine, now_ms| {
-                    machine.hear(now_ms, party(from), letter)
+                    machine.hear(now_ms, party(from), letter);
                 });
                 self.soon(to);
             }

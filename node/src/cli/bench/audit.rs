@@ -121,7 +121,6 @@ impl Made {
         self.all_say(|p| Body::SeedCommitted {
             session,
             commitments: pieces(p)
-                .into_iter()
                 .map(|piece| PieceCommitment {
                     piece,
                     commitment: made_up("seed", u64::from(p.get())),
@@ -153,7 +152,6 @@ impl Made {
             session,
             squashed: made_up("self-test", 0),
             pieces: pieces(p)
-                .into_iter()
                 .map(|piece| PieceValues::pack(piece, &[1]))
                 .collect(),
         })?;

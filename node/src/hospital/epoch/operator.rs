@@ -15,9 +15,9 @@ impl Node {
     /// Proposes a change, or approves the very same if it was proposed.
     pub(in crate::hospital) fn change_consortium(
         &mut self,
-        request: EpochRequest,
+        request: &EpochRequest,
     ) -> Result<EpochStatus, NodeError> {
-        let wish = self.wish(&request)?;
+        let wish = self.wish(request)?;
         let change = epoch::prepare(&self.fold, self.me, &wish)
             .map_err(|error| NodeError::Refused(error.to_string()))?;
         self.check_noise(&Roster::later(change.roster.clone()).map_err(refused)?)?;
