@@ -90,7 +90,7 @@ fn a_sum_that_is_not_zero_names_the_depositor_whatever_it_says_itself() {
         say(&mut scene, 1, depositor_agrees.then_some((3, value(1))));
         assert_eq!(verdict(&scene), Admission::Refused);
         assert!(accused(&scene).iter().all(|parties| *parties == [party(1)]));
-        assert_eq!(own_accusations(&scene, 3).contains(&vec![party(1)]), true);
+        assert!(own_accusations(&scene, 3).contains(&vec![party(1)]));
         // One accusation is enough, and the twin is in no study.
         let heads = scene.fold.heads();
         assert_eq!(

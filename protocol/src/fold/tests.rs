@@ -455,7 +455,8 @@ fn a_peer_gets_exactly_the_statements_it_lacks() {
     let (scene, _) = Scene::whole();
     let mut heads = scene.fold.heads();
     assert!(scene.fold.missing_from(&heads, 1000).is_empty());
-    heads[1].seq -= 2;
+    let earlier = usize::try_from(heads[1].seq).unwrap() - 2;
+    heads[1] = scene.fold.feed(party(2))[earlier].head();
     heads.remove(3);
     let missing = scene.fold.missing_from(&heads, 1000);
     assert_eq!(missing.len(), 2 + scene.fold.feed(party(4)).len());

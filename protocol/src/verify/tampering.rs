@@ -25,7 +25,7 @@ fn everything() -> (Scene, Digest) {
     let session = organtwin_threshold::SessionId::new([9; 32]);
     let pieces: Vec<_> = {
         let committee = scene.fold.founding().committee();
-        committee.pieces_of(party(4)).into_iter().collect()
+        committee.pieces_of(party(4)).collect()
     };
     let committed = Body::SeedCommitted {
         session,
@@ -108,13 +108,7 @@ fn everything() -> (Scene, Digest) {
     scene.all_say(|_| Body::EpochApproved {
         change: change.clone(),
     });
-    let piece = scene
-        .fold
-        .founding()
-        .committee()
-        .pieces_of(party(1))
-        .into_iter()
-        .next();
+    let piece = scene.fold.founding().committee().pieces_of(party(1)).next();
     let offered = Body::EpochOffered {
         session,
         pieces: vec![PieceDigest {
@@ -179,7 +173,7 @@ fn spread(length: usize, most: usize) -> impl Iterator<Item = usize> {
 fn mutations(value: &Value, places: usize) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     at(value, "", places, &mut |what, changed| {
-        all.push((what, changed))
+        all.push((what, changed));
     });
     all
 }
@@ -461,7 +455,8 @@ fn no_statement_is_dropped_repeated_moved_or_signed_by_another_unnoticed() {
             s.author != author || s.seq < cut.seq
         });
         let before = cut.seq.checked_sub(1);
-        let before = before.map(|seq| scene.fold.feed(author)[seq as usize].head());
+        let before =
+            before.map(|seq| scene.fold.feed(author)[usize::try_from(seq).unwrap()].head());
         file.heads.retain(|head| head.party != author);
         file.heads.extend(before);
         file.heads.sort();
