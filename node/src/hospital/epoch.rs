@@ -110,6 +110,14 @@ impl Runner {
     }
 }
 
+/// Whether a step is the one under way. Later offers only add holders to what is being collected.
+fn goes_on(busy: &Step, step: &Step) -> bool {
+    match (busy, step) {
+        (Step::Collect { session, .. }, Step::Collect { session: again, .. }) => session == again,
+        _ => busy == step,
+    }
+}
+
 impl Node {
     /// Lets everybody connect who is a member now or is about to become one.
     pub(super) fn admit_members(&mut self) {
@@ -163,7 +171,12 @@ impl Node {
         for _ in 0..16 {
             let step = epoch::step(&self.fold, self.me, now_ms(), &self.change.local)
                 .map_err(|error| NodeError::Bug(format!("the change of epoch: {error}")))?;
-            if self.change.busy.as_ref() == Some(&step) {
+            if self
+                .change
+                .busy
+                .as_ref()
+                .is_some_and(|busy| goes_on(busy, &step))
+            {
                 return Ok(());
             }
             if let Some(session) = session_of(&step)
