@@ -235,12 +235,18 @@ impl Node {
         let (ceremony, epoch) = (ceremony.certificate.session, *epoch);
         let certificate = certified.certificate.clone();
         let session = certificate.session;
+        // E14: what a change that starts from here has sealed may still become certified; all else is of no use.
+        let newest = *newest;
+        let changes = self.fold.facts().changes.values();
+        let mut kept: BTreeSet<SessionId> = changes
+            .filter(|change| change.change.from == newest)
+            .map(|change| change.session)
+            .collect();
         if self.fold.roster().member(self.me).is_none() {
-            if self.key.take().is_some() || keys::has_any_share(&self.dir) {
-                tracing::info!(epoch, "this hospital has left; its share is erased");
-                self.erase_shares(&BTreeSet::new())?;
+            if self.key.take().is_some() {
+                tracing::info!(epoch, "this hospital has left the consortium");
             }
-            return Ok(());
+            return self.erase_shares(&kept);
         }
         match keys::load(&self.dir, &certificate, ceremony, &self.sealing)? {
             Some(key) => {
@@ -250,14 +256,6 @@ impl Node {
                     epoch,
                     "the joint key is certified and this hospital's share of it is open"
                 );
-                // E14: everybody who has to has signed, so earlier shares are of no use any more. Those of a change
-                // that starts from here may still become certified.
-                let certificate = self.key.as_ref().map(|key| key.certificate);
-                let changes = self.fold.facts().changes.values();
-                let mut kept: BTreeSet<SessionId> = changes
-                    .filter(|change| Some(change.change.from) == certificate)
-                    .map(|change| change.session)
-                    .collect();
                 kept.insert(session);
                 self.erase_shares(&kept)?;
             }

@@ -105,15 +105,6 @@ pub fn has_share(dir: &HospitalDir, session: SessionId) -> bool {
     session_dir(dir, session).join(SHARE).exists()
 }
 
-/// Whether any sealed share is on the disk.
-pub fn has_any_share(dir: &HospitalDir) -> bool {
-    fs::read_dir(dir.key()).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.path().join(SHARE).exists())
-    })
-}
-
 /// Erases all sealed shares but those of the sessions in `kept` (resharing.md, E14).
 ///
 /// Overwriting is the best that can be done from here; media that keep old blocks are the operator's affair.
