@@ -274,7 +274,7 @@ fn a_study_proposed_before_the_consortium_changed_is_opened_after_it() {
         }
     }
     let result = all[1].command(&["study", "result", &study, "--wait"]);
-    assert_eq!(result["study"]["phase"], "opened", "{result}");
+    assert_eq!(result["study"]["phase"], "released", "{result}");
     let transcript = root.path().join("changed.transcript");
     all[2].command(&["audit", "export", &study, "--output", text(&transcript)]);
     let checked = finish(
